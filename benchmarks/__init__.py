@@ -1,0 +1,1 @@
+"""One command a claim: each prints the table that the documentation quotes."""

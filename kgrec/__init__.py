@@ -1,0 +1,1 @@
+"""Recommendations of items that nobody has used yet, from your knowledge graph."""

@@ -1,0 +1,731 @@
+"""The knowledge graph: typed nodes with texts, typed edges, and who used what.
+
+Built only from the three tables that every reader produces, and checked there.
+Ids are kept as Arrow strings and turned into positions by Arrow's hash lookup,
+so that no Python object is made a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy import sparse
+
+from kgrec.errors import SourceError, UnknownIdError, name_ids
+from kgrec.schema import COLUMNS, GraphSchema, TableName
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
+
+EdgeType = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphTables:
+    """The three tables with fixed columns, as a reader delivers them.
+
+    Parameters
+    ----------
+    entities
+        Columns ``id``, ``type`` (string), ``text`` (string, null where there is none) and,
+        where the source has them, ``features`` (list of float32).
+    relations
+        Columns ``head``, ``relation``, ``tail`` (string) and optionally ``weight`` (float32).
+    interactions
+        Columns ``user``, ``item`` (string) and optionally ``weight`` (float32) and
+        ``time`` (int64, seconds since 1970).
+    """
+
+    entities: pa.Table
+    relations: pa.Table
+    interactions: pa.Table
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeTable:
+    """All nodes of one type, in the order of their ids.
+
+    Parameters
+    ----------
+    ids
+        Ids, [N], sorted and distinct.
+    texts
+        Texts, [N], null where a node has none.
+    features
+        Numeric features of another modality, [N, F] float32; NaN rows for nodes without.
+        None where the source has no features for this type.
+    """
+
+    ids: pa.StringArray
+    texts: pa.StringArray
+    features: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def positions(self, ids: pa.Array | Iterable[str]) -> NDArray[np.int64]:
+        """Look ids up.
+
+        Parameters
+        ----------
+        ids
+            Ids, [K].
+
+        Returns
+        -------
+        ndarray of int64
+            Position of each id, [K]; -1 for an id that is not there.
+        """
+        values = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else _strings(ids)
+        found = pc.fill_null(pc.index_in(values, value_set=self.ids), -1)
+        return np.asarray(found, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EdgeTable:
+    """All edges of one (head type, relation, tail type), sorted and distinct.
+
+    Parameters
+    ----------
+    edge_index
+        Positions of heads and tails, [2, E] int64.
+    weight
+        Edge weights, [E] float32, or None where the source has none.
+    """
+
+    edge_index: NDArray[np.int64]
+    weight: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return int(self.edge_index.shape[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interactions:
+    """Who used what, sorted by user, item and time.
+
+    Parameters
+    ----------
+    user, item
+        Positions among the users and the items, [M] int64.
+    weight
+        Strength, [M] float32, or None where the source has none.
+    time
+        Seconds since 1970, [M] int64, or None where the source has none.
+    """
+
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    weight: NDArray[np.float32] | None = None
+    time: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Interactions:
+        """Keep some of the rows.
+
+        Parameters
+        ----------
+        rows
+            A mask [M], or row numbers in ascending order.
+
+        Returns
+        -------
+        Interactions
+            The chosen rows.
+        """
+        return Interactions(
+            self.user[rows],
+            self.item[rows],
+            None if self.weight is None else self.weight[rows],
+            None if self.time is None else self.time[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnowledgeGraph:
+    """An immutable heterogeneous graph with texts and interactions.
+
+    Parameters
+    ----------
+    schema
+        What the node types and relations are.
+    nodes
+        A table a node type.
+    edges
+        A table for each (head type, relation, tail type); the interactions are not among them.
+    interactions
+        Who used what.
+
+    Examples
+    --------
+    >>> from kgrec.schema import NodeSchema, RelationSchema
+    >>> schema = GraphSchema(
+    ...     name="films", user="person", item="film", interaction="watched",
+    ...     nodes={"person": NodeSchema(text=False), "film": NodeSchema(), "genre": NodeSchema()},
+    ...     relations={"has_genre": RelationSchema(head="film", tail="genre")},
+    ... )
+    >>> tables = GraphTables(
+    ...     entities=pa.table({
+    ...         "id": ["alien", "heat", "noir"],
+    ...         "type": ["film", "film", "genre"],
+    ...         "text": ["A crew meets a stranger", "A heist", "Noir"],
+    ...     }),
+    ...     relations=pa.table({"head": ["heat"], "relation": ["has_genre"], "tail": ["noir"]}),
+    ...     interactions=pa.table({"user": ["ada"], "item": ["alien"]}),
+    ... )
+    >>> graph = KnowledgeGraph.from_tables(schema, tables)
+    >>> graph.items.ids.to_pylist(), graph.cold_items.to_pylist()
+    (['alien', 'heat'], ['heat'])
+    """
+
+    schema: GraphSchema
+    nodes: Mapping[str, NodeTable]
+    edges: Mapping[EdgeType, EdgeTable]
+    interactions: Interactions
+
+    @classmethod
+    def from_tables(cls, schema: GraphSchema, tables: GraphTables) -> KnowledgeGraph:
+        """Build a graph from the three tables, and check them.
+
+        Users that occur only in the interactions become nodes without a text.  Edges that
+        occur twice are merged and their weights added; the order of rows does not matter.
+
+        Parameters
+        ----------
+        schema
+            What the node types and relations are.
+        tables
+            The three tables.
+
+        Returns
+        -------
+        KnowledgeGraph
+            The graph, its nodes in the order of their ids.
+
+        Raises
+        ------
+        SourceError
+            If there are no items, an id occurs twice, a type or relation is not in the schema,
+            an edge or an interaction names a node that is not there, or a number is not finite.
+        """
+        entities = conform(tables.entities, "entities")
+        relations = conform(tables.relations, "relations")
+        interactions = conform(tables.interactions, "interactions")
+        nodes = _build_nodes(schema, entities, interactions)
+        return cls(
+            schema.model_copy(update={"folder": None}),
+            MappingProxyType(nodes),
+            MappingProxyType(_build_edges(schema, nodes, relations)),
+            _build_interactions(schema, nodes, interactions),
+        )
+
+    @property
+    def users(self) -> NodeTable:
+        """The nodes of the user type."""
+        return self.nodes[self.schema.user]
+
+    @property
+    def items(self) -> NodeTable:
+        """The nodes of the item type."""
+        return self.nodes[self.schema.item]
+
+    @property
+    def is_cold(self) -> NDArray[np.bool_]:
+        """Whether an item has no interaction at all, [items]."""
+        counts = np.bincount(self.interactions.item, minlength=len(self.items))
+        return np.equal(counts, 0)
+
+    @property
+    def cold_items(self) -> pa.StringArray:
+        """Ids of the items that nobody has used yet."""
+        return self.items.ids.filter(pa.array(self.is_cold))
+
+    def positions(self, node_type: str, ids: Iterable[str]) -> NDArray[np.int64]:
+        """Look ids of one type up, all of which must be there.
+
+        Parameters
+        ----------
+        node_type
+            Type of the nodes.
+        ids
+            Ids, [K].
+
+        Returns
+        -------
+        ndarray of int64
+            Position of each id, [K].
+
+        Raises
+        ------
+        UnknownIdError
+            If an id is not in the graph.
+        """
+        listed = list(ids)
+        found = self.nodes[node_type].positions(listed)
+        unknown = [listed[i] for i in np.flatnonzero(found < 0)]
+        if unknown:
+            raise UnknownIdError(
+                f"no {node_type} has the id {name_ids(unknown)}: "
+                "check the spelling, or add it to the graph first"
+            )
+        return found
+
+    def interaction_matrix(self) -> sparse.csr_array:
+        """Who used what as a sparse matrix.
+
+        Returns
+        -------
+        csr_array
+            [users, items] float32, 1 where the user used the item, however often.
+        """
+        shape = (len(self.users), len(self.items))
+        pairs = (self.interactions.user, self.interactions.item)
+        matrix = sparse.csr_array((np.ones(len(self.interactions), np.float32), pairs), shape=shape)
+        matrix.sum_duplicates()
+        matrix.data[:] = 1.0
+        return matrix
+
+    def with_interactions(self, interactions: Interactions) -> KnowledgeGraph:
+        """Make the same graph with other interactions.
+
+        Parameters
+        ----------
+        interactions
+            Positions refer to this graph's users and items.
+
+        Returns
+        -------
+        KnowledgeGraph
+            Shares nodes and edges with this graph.
+        """
+        return KnowledgeGraph(self.schema, self.nodes, self.edges, interactions)
+
+    def with_edges(self, edges: Mapping[EdgeType, EdgeTable]) -> KnowledgeGraph:
+        """Make the same graph with other edges.
+
+        Parameters
+        ----------
+        edges
+            Positions refer to this graph's nodes.
+
+        Returns
+        -------
+        KnowledgeGraph
+            Shares nodes and interactions with this graph.
+        """
+        return KnowledgeGraph(
+            self.schema, self.nodes, MappingProxyType(dict(edges)), self.interactions
+        )
+
+    def extended(self, tables: GraphTables) -> KnowledgeGraph:
+        """Make a graph with more nodes, edges and interactions.
+
+        Parameters
+        ----------
+        tables
+            What is new.  Edges may join new nodes with each other and with old ones.
+
+        Returns
+        -------
+        KnowledgeGraph
+            The union; positions differ from this graph's, ids do not.
+
+        Raises
+        ------
+        SourceError
+            As :meth:`from_tables`; this graph is unchanged.
+        """
+        old = self.to_tables()
+        union = GraphTables(
+            *(
+                pa.concat_tables(
+                    [getattr(old, name), conform(getattr(tables, name), name)],
+                    promote_options="default",
+                )
+                for name in COLUMNS
+            )
+        )
+        return KnowledgeGraph.from_tables(self.schema, union)
+
+    def to_tables(self) -> GraphTables:
+        """Write the graph as the three tables.
+
+        Returns
+        -------
+        GraphTables
+            :meth:`from_tables` makes an equal graph of them.
+        """
+        return GraphTables(self._entities(), self._relations(), self._interactions())
+
+    def to_hetero_data(self) -> HeteroData:
+        """Give the graph to PyTorch Geometric.
+
+        Returns
+        -------
+        HeteroData
+            ``num_nodes`` a node type, ``x`` where there are features, ``edge_index`` [2, E] int64
+            a relation and, where there are weights, ``edge_weight`` [E] float32.  The
+            interactions are the edge type (user, interaction, item).
+        """
+        import torch  # torch and torch-geometric take seconds to import: not for every reader
+        from torch_geometric.data import HeteroData
+
+        data = HeteroData()
+        for node_type, table in self.nodes.items():
+            data[node_type].num_nodes = len(table)
+            if table.features is not None:
+                data[node_type].x = torch.from_numpy(table.features)
+        for edge_type, edges in self.edges.items():
+            data[edge_type].edge_index = torch.from_numpy(edges.edge_index)
+            if edges.weight is not None:
+                data[edge_type].edge_weight = torch.from_numpy(edges.weight)
+        used = (self.schema.user, self.schema.interaction, self.schema.item)
+        pairs = np.stack([self.interactions.user, self.interactions.item])
+        data[used].edge_index = torch.from_numpy(pairs)
+        return data
+
+    def to_networkx(self) -> nx.MultiDiGraph:
+        """Give the graph to networkx, the interactions included.
+
+        Returns
+        -------
+        networkx.MultiDiGraph
+            Nodes are (type, id) with attributes ``type``, ``id`` and ``text``; the key of an
+            edge is its relation, with ``weight`` where there is one.
+        """
+        result = nx.MultiDiGraph(name=self.schema.name)
+        names = {kind: [(kind, key) for key in t.ids.to_pylist()] for kind, t in self.nodes.items()}
+        for kind, table in self.nodes.items():
+            for node, text in zip(names[kind], table.texts.to_pylist(), strict=True):
+                result.add_node(node, type=kind, id=node[1], text=text)
+        for (head, relation, tail), edges in self.edges.items():
+            _add_edges(result, names[head], relation, names[tail], edges.edge_index, edges.weight)
+        used = np.stack([self.interactions.user, self.interactions.item])
+        users, items = names[self.schema.user], names[self.schema.item]
+        _add_edges(result, users, self.schema.interaction, items, used, self.interactions.weight)
+        return result
+
+    def summary(self) -> pd.DataFrame:
+        """Count nodes, edges and interactions.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``kind`` (node, relation or interaction), ``name`` and ``count``.
+        """
+        rows = [("node", name, len(table)) for name, table in self.nodes.items()]
+        rows += [
+            ("relation", f"{h} -{r}-> {t}", len(edges)) for (h, r, t), edges in self.edges.items()
+        ]
+        rows.append(("interaction", self.schema.interaction, len(self.interactions)))
+        return pd.DataFrame(rows, columns=["kind", "name", "count"])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, KnowledgeGraph):
+            return NotImplemented
+        if self.schema != other.schema:
+            return False
+        mine, theirs = self.to_tables(), other.to_tables()
+        return all(getattr(mine, name).equals(getattr(theirs, name)) for name in COLUMNS)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        edges = sum(len(table) for table in self.edges.values())
+        return (
+            f"KnowledgeGraph({self.schema.name!r}, {len(self.users):,} users, "
+            f"{len(self.items):,} items ({int(self.is_cold.sum()):,} cold), "
+            f"{sum(len(table) for table in self.nodes.values()):,} nodes, {edges:,} edges, "
+            f"{len(self.interactions):,} interactions)"
+        )
+
+    def _entities(self) -> pa.Table:
+        parts = []
+        for name, table in self.nodes.items():
+            columns = {"id": table.ids, "type": pa.repeat(name, len(table)), "text": table.texts}
+            if table.features is not None:
+                columns["features"] = _feature_column(table.features)
+            parts.append(pa.table(columns))
+        return conform(pa.concat_tables(parts, promote_options="default"), "entities")
+
+    def _relations(self) -> pa.Table:
+        parts = [_empty("relations")]
+        for (head, relation, tail), edges in self.edges.items():
+            columns = {
+                "head": self.nodes[head].ids.take(pa.array(edges.edge_index[0])),
+                "relation": pa.repeat(relation, len(edges)),
+                "tail": self.nodes[tail].ids.take(pa.array(edges.edge_index[1])),
+            }
+            if edges.weight is not None:
+                columns["weight"] = pa.array(edges.weight)
+            parts.append(pa.table(columns))
+        return conform(pa.concat_tables(parts, promote_options="default"), "relations")
+
+    def _interactions(self) -> pa.Table:
+        log = self.interactions
+        columns = {
+            "user": self.users.ids.take(pa.array(log.user)),
+            "item": self.items.ids.take(pa.array(log.item)),
+        }
+        if log.weight is not None:
+            columns["weight"] = pa.array(log.weight)
+        if log.time is not None:
+            columns["time"] = pa.array(log.time)
+        return conform(pa.table(columns), "interactions")
+
+
+COLUMN_TYPES: Mapping[str, pa.DataType] = MappingProxyType(
+    {
+        "features": pa.list_(pa.float32()),
+        "weight": pa.float32(),
+        "time": pa.int64(),
+    }
+)
+
+
+def conform(table: pa.Table, name: TableName) -> pa.Table:
+    """Bring a table to its fixed columns and types.
+
+    Parameters
+    ----------
+    table
+        A table with at least the required columns, in any order.
+    name
+        Which of the three tables it is.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns in their fixed order: ids and texts as strings (an integer id 7 becomes "7"),
+        weights float32, times int64 seconds, features list of float32.
+
+    Raises
+    ------
+    SourceError
+        If a required column is missing, a column is unknown, an id is empty, or a value can't
+        be converted.
+    """
+    columns = COLUMNS[name]
+    missing = [column for column in columns.required if column not in table.column_names]
+    unknown = [column for column in table.column_names if column not in columns.all]
+    if missing or unknown:
+        fault = f"lacks the column {name_ids(missing)}" if missing else ""
+        fault += " and " if missing and unknown else ""
+        fault += f"has the unknown column {name_ids(unknown)}" if unknown else ""
+        raise SourceError(f"the table {name} {fault}: its columns are {', '.join(columns.all)}")
+    present = [column for column in columns.all if column in table.column_names]
+    arrays = {column: _convert(table[column], name, column) for column in present}
+    if name == "entities" and "text" not in arrays:
+        arrays["text"] = pa.nulls(len(table), pa.string())
+    for column in columns.required:
+        _refuse_empty(arrays[column], name, column)
+    order = [column for column in columns.all if column in arrays]
+    return pa.table({column: arrays[column] for column in order})
+
+
+def _convert(values: pa.ChunkedArray, name: str, column: str) -> pa.Array:
+    target = COLUMN_TYPES.get(column, pa.string())
+    try:
+        if column == "time" and pa.types.is_temporal(values.type):
+            values = pc.cast(pc.cast(values, pa.timestamp("s"), safe=False), pa.int64())
+        elif column == "time" and pa.types.is_floating(values.type):
+            values = pc.cast(pc.floor(values), pa.int64())
+        return pc.cast(values, target).combine_chunks()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SourceError(
+            f"the column '{column}' of the table {name} is {values.type}, not {target}: {error}"
+        ) from error
+
+
+def _refuse_empty(values: pa.Array, name: str, column: str) -> None:
+    bad = pc.or_(pc.is_null(values), pc.equal(pc.fill_null(values, ""), ""))
+    count = pc.sum(bad).as_py() or 0
+    if count:
+        row = pc.index(bad, True).as_py()
+        raise SourceError(
+            f"the column '{column}' of the table {name} is empty in {count:,} rows, "
+            f"row {row:,} the first: every row needs one"
+        )
+
+
+def _empty(name: TableName) -> pa.Table:
+    return pa.table({column: pa.array([], pa.string()) for column in COLUMNS[name].required})
+
+
+def _strings(values: Iterable[str]) -> pa.Array:
+    return pa.array([str(value) for value in values], pa.string())
+
+
+def _build_nodes(
+    schema: GraphSchema, entities: pa.Table, interactions: pa.Table
+) -> dict[str, NodeTable]:
+    types = entities["type"]
+    unknown = [t for t in pc.unique(types).to_pylist() if t not in schema.nodes]
+    if unknown:
+        raise SourceError(
+            f"entities have the type {name_ids(unknown)}, which the schema '{schema.name}' does "
+            "not declare: add it to [nodes] or leave those rows out of the entities query"
+        )
+    nodes = {
+        name: _node_table(name, entities.filter(pc.equal(types, name))) for name in schema.nodes
+    }
+    users = pc.unique(interactions["user"])
+    known = nodes[schema.user].positions(users) >= 0
+    if not known.all():
+        new = pa.table({"id": users.filter(pa.array(~known))})
+        old = entities.filter(pc.equal(types, schema.user)).drop_columns("type")
+        joined = pa.concat_tables([old, new], promote_options="default")
+        nodes[schema.user] = _node_table(schema.user, joined)
+    if not len(nodes[schema.item]):
+        raise SourceError(
+            f"there are no items: no entity has the type '{schema.item}'; check the entities query"
+        )
+    return nodes
+
+
+def _node_table(name: str, rows: pa.Table) -> NodeTable:
+    rows = rows.combine_chunks().sort_by("id")
+    ids = rows["id"].combine_chunks()
+    counts = ids.value_counts()
+    twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        raise SourceError(
+            f"{len(twice):,} ids of type {name} occur more than once in the entities, "
+            f"{name_ids(twice.to_pylist())}: make the entities query return each node once"
+        )
+    texts = rows["text"].combine_chunks()
+    texts = pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), None, texts)
+    return NodeTable(ids, texts, _feature_matrix(name, ids, rows))
+
+
+def _feature_matrix(name: str, ids: pa.Array, rows: pa.Table) -> NDArray[np.float32] | None:
+    if "features" not in rows.column_names:
+        return None
+    column = rows["features"].combine_chunks()
+    present = np.asarray(pc.is_valid(column))
+    if not present.any():
+        return None
+    lengths = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
+    if len(lengths) > 1:
+        raise SourceError(
+            f"features of type {name} have different lengths {sorted(lengths)}: "
+            "all vectors of a type must be equally long"
+        )
+    matrix = np.full((len(column), lengths[0]), np.nan, np.float32)
+    values = pc.list_flatten(column).to_numpy(zero_copy_only=False)
+    matrix[present] = values.reshape(-1, lengths[0])
+    bad = ~np.isfinite(matrix[present]).all(axis=1)
+    if bad.any():
+        at_fault = ids.filter(pa.array(present)).filter(pa.array(bad)).to_pylist()
+        raise SourceError(
+            f"features of the {name} {name_ids(at_fault)} hold NaN or infinity: "
+            "leave the vector empty (null) for a node that has none"
+        )
+    return matrix
+
+
+def _feature_column(features: NDArray[np.float32]) -> pa.Array:
+    missing = np.isnan(features).all(axis=1)
+    length = features.shape[1]
+    offsets = np.concatenate([[0], np.cumsum(np.where(missing, 0, length))]).astype(np.int32)
+    values = pa.array(features[~missing].ravel())
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(missing))
+
+
+def _build_edges(
+    schema: GraphSchema, nodes: Mapping[str, NodeTable], relations: pa.Table
+) -> dict[EdgeType, EdgeTable]:
+    names = relations["relation"]
+    for unknown in pc.unique(names).to_pylist():
+        if unknown == schema.interaction:
+            raise SourceError(
+                f"the relations hold the interaction '{unknown}': interactions among the edges "
+                "would leak what is to be predicted; leave them to the interactions query"
+            )
+        if unknown not in schema.relations:
+            raise SourceError(
+                f"the relation '{unknown}' is not declared in the schema '{schema.name}': "
+                "add it to [relations] or leave those rows out of the relations query"
+            )
+    edges = {}
+    for relation, declared in schema.relations.items():
+        rows = relations.filter(pc.equal(names, relation))
+        pairs = [
+            _edge_ends(rows, side, nodes[node_type], f"relation {relation}", node_type)
+            for side, node_type in (("head", declared.head), ("tail", declared.tail))
+        ]
+        weight = _finite_weights(rows, f"relation {relation}")
+        edges[declared.head, relation, declared.tail] = _merge_edges(np.stack(pairs), weight)
+    return edges
+
+
+def _edge_ends(
+    rows: pa.Table, column: str, table: NodeTable, place: str, node_type: str
+) -> NDArray[np.int64]:
+    found = table.positions(rows[column])
+    dangling = np.unique(np.asarray(rows[column].filter(pa.array(found < 0))))
+    if len(dangling):
+        raise SourceError(
+            f"{(found < 0).sum():,} rows of the {place} name a {column} that is no {node_type}: "
+            f"{name_ids(dangling)}; add them to the entities or leave those rows out"
+        )
+    return found
+
+
+def _finite_weights(rows: pa.Table, place: str) -> NDArray[np.float32] | None:
+    if "weight" not in rows.column_names:
+        return None
+    weight = np.asarray(pc.fill_null(rows["weight"], 1.0), dtype=np.float32)
+    if not np.isfinite(weight).all():
+        raise SourceError(f"weights of the {place} hold NaN or infinity: correct or drop them")
+    return weight
+
+
+def _merge_edges(pairs: NDArray[np.int64], weight: NDArray[np.float32] | None) -> EdgeTable:
+    distinct, inverse = np.unique(pairs, axis=1, return_inverse=True)
+    if weight is None or not len(weight) or (weight == 1.0).all():
+        return EdgeTable(distinct)
+    total = np.bincount(inverse.ravel(), weights=weight, minlength=distinct.shape[1])
+    return EdgeTable(distinct, total.astype(np.float32))
+
+
+def _build_interactions(
+    schema: GraphSchema, nodes: Mapping[str, NodeTable], rows: pa.Table
+) -> Interactions:
+    user = _edge_ends(rows, "user", nodes[schema.user], "interactions", schema.user)
+    item = _edge_ends(rows, "item", nodes[schema.item], "interactions", schema.item)
+    weight = _finite_weights(rows, "interactions")
+    time = None
+    if "time" in rows.column_names:
+        if rows["time"].null_count:
+            raise SourceError(
+                f"the time of {rows['time'].null_count:,} interactions is empty: "
+                "give every interaction a time or leave the column out"
+            )
+        time = np.asarray(rows["time"], dtype=np.int64)
+    order = np.lexsort((time if time is not None else item, item, user))
+    return Interactions(user, item, weight, time).select(order)
+
+
+def _add_edges(
+    target: nx.MultiDiGraph,
+    heads: list[tuple[str, str]],
+    relation: str,
+    tails: list[tuple[str, str]],
+    pairs: NDArray[np.int64],
+    weight: NDArray[np.float32] | None,
+) -> None:
+    for row, (head, tail) in enumerate(pairs.T.tolist()):
+        attributes = {} if weight is None else {"weight": float(weight[row])}
+        target.add_edge(heads[head], tails[tail], key=relation, **attributes)

@@ -1,0 +1,1 @@
+"""The model: features, propagation and head; no I/O."""
