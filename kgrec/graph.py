@@ -7,7 +7,7 @@ so that no Python object is made a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -495,7 +495,33 @@ COLUMN_TYPES: Mapping[str, pa.DataType] = MappingProxyType(
 
 
 def conform(table: pa.Table, name: TableName) -> pa.Table:
-    """Bring a table to its fixed columns and types.
+    """Bring a table to its fixed columns and types, and refuse empty ids.
+
+    Parameters
+    ----------
+    table
+        A table with at least the required columns, in any order.
+    name
+        Which of the three tables it is.
+
+    Returns
+    -------
+    pyarrow.Table
+        As :func:`with_column_types`.
+
+    Raises
+    ------
+    SourceError
+        As :func:`with_column_types`, and if an id, type or relation is empty.
+    """
+    typed = with_column_types(table, name)
+    for column in COLUMNS[name].required:
+        _refuse_empty(typed[column], name, column)
+    return typed
+
+
+def with_column_types(table: pa.Table, name: TableName) -> pa.Table:
+    """Bring a table to its fixed columns and types, whatever its ids are.
 
     Parameters
     ----------
@@ -508,44 +534,125 @@ def conform(table: pa.Table, name: TableName) -> pa.Table:
     -------
     pyarrow.Table
         Columns in their fixed order: ids and texts as strings (an integer id 7 becomes "7"),
-        weights float32, times int64 seconds, features list of float32.
+        weights float32, times int64 seconds, features list of float32.  Numbers may come as
+        strings, times also as dates (``2024-05-01T10:00:00Z``, UTC where no zone is given) and
+        features also as numbers with spaces, commas or semicolons between them.
 
     Raises
     ------
     SourceError
-        If a required column is missing, a column is unknown, an id is empty, or a value can't
-        be converted.
+        If a required column is missing, a column is unknown, or a value can't be converted.
+
+    Examples
+    --------
+    >>> log = pa.table({"user": [7], "item": ["a"], "time": ["1970-01-02"]})
+    >>> with_column_types(log, "interactions").to_pylist()
+    [{'user': '7', 'item': 'a', 'time': 86400}]
     """
     columns = COLUMNS[name]
-    missing = [column for column in columns.required if column not in table.column_names]
-    unknown = [column for column in table.column_names if column not in columns.all]
-    if missing or unknown:
-        fault = f"lacks the column {name_ids(missing)}" if missing else ""
-        fault += " and " if missing and unknown else ""
-        fault += f"has the unknown column {name_ids(unknown)}" if unknown else ""
-        raise SourceError(f"the table {name} {fault}: its columns are {', '.join(columns.all)}")
+    fault = fault_of_columns(table.column_names, name)
+    if fault:
+        raise SourceError(f"the table {name} {fault}")
     present = [column for column in columns.all if column in table.column_names]
     arrays = {column: _convert(table[column], name, column) for column in present}
     if name == "entities" and "text" not in arrays:
         arrays["text"] = pa.nulls(len(table), pa.string())
-    for column in columns.required:
-        _refuse_empty(arrays[column], name, column)
     order = [column for column in columns.all if column in arrays]
     return pa.table({column: arrays[column] for column in order})
+
+
+def fault_of_columns(found: Sequence[str], name: TableName) -> str:
+    """Say what is wrong with the names of a table's columns.
+
+    Parameters
+    ----------
+    found
+        Names of the columns that are there.
+    name
+        Which of the three tables it is.
+
+    Returns
+    -------
+    str
+        What is missing, unknown or there twice, as the rest of a sentence; empty if nothing is.
+
+    Examples
+    --------
+    >>> fault_of_columns(["user", "film"], "interactions")
+    "lacks the column 'item' and has the unknown column 'film': its columns are user, item, \
+and optionally weight, time"
+    """
+    columns = COLUMNS[name]
+    missing = [column for column in columns.required if column not in found]
+    unknown = [column for column in found if column not in columns.all]
+    twice = sorted({column for column in found if found.count(column) > 1})
+    faults = [f"lacks the column {name_ids(missing)}"] if missing else []
+    faults += [f"has the unknown column {name_ids(unknown)}"] if unknown else []
+    faults += [f"has twice the column {name_ids(twice)}"] if twice else []
+    if not faults:
+        return ""
+    expected = f"{', '.join(columns.required)}, and optionally {', '.join(columns.optional)}"
+    return f"{' and '.join(faults)}: its columns are {expected}"
 
 
 def _convert(values: pa.ChunkedArray, name: str, column: str) -> pa.Array:
     target = COLUMN_TYPES.get(column, pa.string())
     try:
-        if column == "time" and pa.types.is_temporal(values.type):
-            values = pc.cast(pc.cast(values, pa.timestamp("s"), safe=False), pa.int64())
-        elif column == "time" and pa.types.is_floating(values.type):
-            values = pc.cast(pc.floor(values), pa.int64())
+        match column:
+            case "time":
+                values = _seconds(values)
+            case "features":
+                values = _vectors(values)
+            case "weight":
+                values = _without_blanks(values)
         return pc.cast(values, target).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SourceError(
-            f"the column '{column}' of the table {name} is {values.type}, not {target}: {error}"
+            f"the column '{column}' of the table {name} is {values.type} and can't be made "
+            f"{target}: {error}"
         ) from error
+
+
+def _is_text(values: pa.ChunkedArray) -> bool:
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_kind(values.type) for is_kind in kinds)
+
+
+def _without_blanks(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not _is_text(values):
+        return values
+    trimmed = pc.utf8_trim_whitespace(pc.cast(values, pa.string()))
+    return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+
+
+def _seconds(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if _is_text(values):
+        values = _moments(_without_blanks(values))
+    if pa.types.is_temporal(values.type):
+        return pc.cast(pc.cast(values, pa.timestamp("s"), safe=False), pa.int64())
+    if pa.types.is_floating(values.type):
+        return pc.cast(pc.floor(values), pa.int64())
+    return values
+
+
+def _moments(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Read times that came as strings: all seconds, or all dates."""
+    if not pc.any(pc.match_substring_regex(values, r"^[0-9]{4}-[0-9]{2}")).as_py():
+        return pc.cast(values, pa.float64())
+    zoned = pc.match_substring_regex(values, r"(Z|[+-][0-9]{2}:?[0-9]{2})$")
+    dated = pc.match_substring_regex(values, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+    plain = pc.if_else(dated, pc.binary_join_element_wise(values, "00:00:00", "T"), values)
+    zone = pc.if_else(pc.and_(zoned, pc.invert(dated)), "", "Z")
+    utc = pc.binary_join_element_wise(plain, zone, "")
+    return pc.cast(utc, pa.timestamp("us", "UTC"))
+
+
+def _vectors(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not _is_text(values):
+        return values
+    bare = pc.utf8_trim(pc.cast(values, pa.string()), " \t[]()")
+    parts = pc.split_pattern_regex(_without_blanks(bare), r"\s*[\s,;]\s*")
+    return pc.cast(parts, pa.list_(pa.float32()))
 
 
 def _refuse_empty(values: pa.Array, name: str, column: str) -> None:
@@ -684,7 +791,8 @@ def _edge_ends(
 
 
 def _finite_weights(rows: pa.Table, place: str) -> NDArray[np.float32] | None:
-    if "weight" not in rows.column_names:
+    # one weight column serves all relations: those that never fill it have no weights
+    if "weight" not in rows.column_names or rows["weight"].null_count == len(rows):
         return None
     weight = np.asarray(pc.fill_null(rows["weight"], 1.0), dtype=np.float32)
     if not np.isfinite(weight).all():
@@ -693,11 +801,19 @@ def _finite_weights(rows: pa.Table, place: str) -> NDArray[np.float32] | None:
 
 
 def _merge_edges(pairs: NDArray[np.int64], weight: NDArray[np.float32] | None) -> EdgeTable:
-    distinct, inverse = np.unique(pairs, axis=1, return_inverse=True)
-    if weight is None or not len(weight) or (weight == 1.0).all():
+    if weight is None:
+        order = np.lexsort((pairs[1], pairs[0]))
+    else:  # by weight too: the rounding of a sum must not depend on the order of the rows
+        order = np.lexsort((weight, pairs[1], pairs[0]))
+    ordered = pairs[:, order]
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
+    distinct = np.ascontiguousarray(ordered[:, is_first])
+    if weight is None or not len(weight):
         return EdgeTable(distinct)
-    total = np.bincount(inverse.ravel(), weights=weight, minlength=distinct.shape[1])
-    return EdgeTable(distinct, total.astype(np.float32))
+    total = np.add.reduceat(weight[order].astype(np.float64), np.flatnonzero(is_first))
+    is_plain = bool((total == 1.0).all())
+    return EdgeTable(distinct, None if is_plain else total.astype(np.float32))
 
 
 def _build_interactions(
@@ -714,7 +830,8 @@ def _build_interactions(
                 "give every interaction a time or leave the column out"
             )
         time = np.asarray(rows["time"], dtype=np.int64)
-    order = np.lexsort((time if time is not None else item, item, user))
+    keys = [key for key in (weight, time) if key is not None]
+    order = np.lexsort((*keys, item, user))
     return Interactions(user, item, weight, time).select(order)
 
 
