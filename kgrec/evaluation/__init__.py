@@ -1,1 +1,16 @@
 """Splits, metrics and reports."""
+
+from kgrec.evaluation.report import Candidates, EvaluationReport, compare, evaluate, read_pairs
+from kgrec.evaluation.splits import Split, split_by_time, split_cold_items, split_interactions
+
+__all__ = [
+    "Candidates",
+    "EvaluationReport",
+    "Split",
+    "compare",
+    "evaluate",
+    "read_pairs",
+    "split_by_time",
+    "split_cold_items",
+    "split_interactions",
+]

@@ -1,0 +1,1 @@
+"""Tests of splits, metrics and reports."""
