@@ -1,0 +1,176 @@
+"""What all sources share: checked columns, and a progress bar for slow reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from kgrec.errors import SourceError
+from kgrec.graph import GraphTables, fault_of_columns, with_column_types
+from kgrec.schema import COLUMNS, TABLE_NAMES, GraphSchema, Language, Query, TableName
+
+PATIENCE_SECONDS = 2.0
+SHOWN_CHARACTERS = 40
+
+
+def check_columns(
+    place: str | Path, found: Sequence[str], name: TableName, first_row: Sequence[object] | None
+) -> None:
+    """Refuse a table whose columns are not those of the contract.
+
+    Parameters
+    ----------
+    place
+        Query file, table file or name that the error shows.
+    found
+        Names of the columns.
+    name
+        Which of the three tables it is.
+    first_row
+        Its first values, shown in the error; None if there are no rows.
+
+    Raises
+    ------
+    SourceError
+        If a required column is missing, or a column is unknown or there twice.
+    """
+    fault = fault_of_columns(found, name)
+    if fault:
+        shown = "there is no row" if first_row is None else f"the first row is {_show(first_row)}"
+        raise SourceError(f"{place} {fault}; {shown}")
+
+
+def typed_table(place: str | Path, table: pa.Table, name: TableName) -> pa.Table:
+    """Check the columns of a table and give them their fixed types.
+
+    Parameters
+    ----------
+    place
+        Query file, table file or name that an error shows.
+    table
+        What the source gave.
+    name
+        Which of the three tables it is.
+
+    Returns
+    -------
+    pyarrow.Table
+        As :func:`kgrec.graph.with_column_types`.
+
+    Raises
+    ------
+    SourceError
+        If a column is missing, unknown or of a type that can't be converted.
+    """
+    first = [column[0] for column in table.columns] if len(table) else None
+    check_columns(place, table.column_names, name, first)
+    try:
+        return with_column_types(table, name)
+    except SourceError as error:
+        raise SourceError(f"{place}: {error}") from error
+
+
+def read_queries(schema: GraphSchema, language: Language) -> list[Query]:
+    """Read the queries of a schema, without relations if the schema declares none.
+
+    Parameters
+    ----------
+    schema
+        A schema that knows its folder.
+    language
+        ``"cypher"`` or ``"sparql"``.
+
+    Returns
+    -------
+    list of Query
+        Entities, relations if any are declared, interactions.
+
+    Raises
+    ------
+    SchemaError
+        If a query file is missing or empty.
+    """
+    wanted = [name for name in TABLE_NAMES if name != "relations" or schema.relations]
+    return [schema.read_query(name, language) for name in wanted]
+
+
+def run_queries(queries: Sequence[Query], run: Callable[[Query], pa.Table]) -> GraphTables:
+    """Run each query and give its rows the types of its table.
+
+    Parameters
+    ----------
+    queries
+        From :func:`read_queries`.
+    run
+        Runs one query against the source.
+
+    Returns
+    -------
+    GraphTables
+        The three tables.
+
+    Raises
+    ------
+    SourceError
+        As :func:`typed_table`, or from ``run``.
+    """
+    tables = {}
+    for query in queries:
+        with progress(f"{query.table} by {query.path.name}"):
+            rows = run(query)
+        tables[query.table] = typed_table(query.path, rows, query.table)
+    return GraphTables(**{name: tables.get(name, empty_table(name)) for name in TABLE_NAMES})
+
+
+def empty_table(name: TableName) -> pa.Table:
+    """Make a table without rows.
+
+    Parameters
+    ----------
+    name
+        Which of the three tables.
+
+    Returns
+    -------
+    pyarrow.Table
+        The required columns, empty.
+    """
+    return pa.table({column: pa.array([], pa.string()) for column in COLUMNS[name].required})
+
+
+@contextmanager
+def progress(description: str) -> Iterator[None]:
+    """Show on the terminal that a read goes on, once it takes over two seconds.
+
+    Parameters
+    ----------
+    description
+        What is read.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    bar = Progress(*columns, console=console, transient=True)
+    bar.add_task(f"Reading {description}", total=None)
+    timer = Timer(PATIENCE_SECONDS, bar.start)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        bar.stop()
+
+
+def _show(row: Sequence[object]) -> str:
+    values = [str(value) for value in row]
+    cut = [v if len(v) <= SHOWN_CHARACTERS else f"{v[:SHOWN_CHARACTERS]}…" for v in values]
+    return f"({', '.join(cut)})"

@@ -1,0 +1,183 @@
+"""Read the three tables from files or from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import csv, feather, parquet
+
+from kgrec.errors import SourceError, name_ids
+from kgrec.graph import GraphTables, KnowledgeGraph
+from kgrec.schema import COLUMNS, TABLE_NAMES, GraphSchema, TableName
+from kgrec.sources._common import check_columns, empty_table, progress, typed_table
+
+Table: TypeAlias = "str | Path | pa.Table | pd.DataFrame"
+
+DELIMITERS: Mapping[str, str] = {".tsv": "\t", ".csv": ","}
+ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
+SUFFIXES = (".parquet", *ARROW_SUFFIXES, ".tsv", ".tsv.gz", ".csv", ".csv.gz")
+BLOCK_BYTES = 1 << 24  # a row must fit in
+
+
+def read_tables(
+    source: str | Path | Mapping[TableName, Table], schema: GraphSchema
+) -> KnowledgeGraph:
+    """Read a graph from its three tables.
+
+    Parameters
+    ----------
+    source
+        A folder with the files ``entities``, ``relations`` and ``interactions``, or a mapping
+        from these names to files, pandas frames or Arrow tables.  Files are ``.parquet``,
+        ``.arrow`` (also ``.feather`` and ``.ipc``), ``.tsv`` and ``.csv``, the latter two also
+        with ``.gz``.  ``relations`` may be left out.
+    schema
+        What the node types and relations are; it needs no folder.
+
+    Returns
+    -------
+    KnowledgeGraph
+        The checked graph.
+
+    Raises
+    ------
+    SourceError
+        If a file is missing, there twice, empty or malformed, its columns or values break the
+        contract, or the rows make no graph (see :meth:`KnowledgeGraph.from_tables`).
+
+    Notes
+    -----
+    Ids are strings, whatever they look like: ``007`` and ``NA`` stay what they are.  Text files
+    are UTF-8 with a header; a value with a delimiter, a line break or a quote at its start
+    stands in double quotes, and a quote within those is doubled.
+
+    Examples
+    --------
+    >>> from kgrec.schema import NodeSchema
+    >>> schema = GraphSchema(
+    ...     name="films", user="person", item="film", interaction="watched",
+    ...     nodes={"person": NodeSchema(text=False), "film": NodeSchema()},
+    ... )
+    >>> entities = pd.DataFrame({"id": [1, 2], "type": "film", "text": ["Alien", "Heat"]})
+    >>> interactions = pd.DataFrame({"user": ["ada"], "item": [1]})
+    >>> graph = read_tables({"entities": entities, "interactions": interactions}, schema)
+    >>> graph.cold_items.to_pylist()
+    ['2']
+    """
+    return KnowledgeGraph.from_tables(schema, plain_tables(source))
+
+
+def plain_tables(source: str | Path | Mapping[TableName, Table]) -> GraphTables:
+    """Read the three tables from files or memory, without checking their ids.
+
+    Parameters
+    ----------
+    source
+        As :func:`read_tables`.
+
+    Returns
+    -------
+    GraphTables
+        Rows as they stand.
+
+    Raises
+    ------
+    SourceError
+        As :func:`read_tables`, but for the ids and edges.
+    """
+    given = source if isinstance(source, Mapping) else _find(Path(source))
+    unknown = [name for name in given if name not in TABLE_NAMES]
+    if unknown:
+        raise SourceError(
+            f"there is no table named {name_ids(unknown)}: the names are {', '.join(TABLE_NAMES)}"
+        )
+    for name in ("entities", "interactions"):
+        if name not in given:
+            raise SourceError(f"the table {name} is missing: give it beside {name_ids(given)}")
+    return GraphTables(
+        **{n: _read(given[n], n) if n in given else empty_table(n) for n in TABLE_NAMES}
+    )
+
+
+def _find(folder: Path) -> dict[TableName, Table]:
+    if not folder.is_dir():
+        raise SourceError(
+            f"{folder} is no folder: give one with entities, relations and interactions"
+        )
+    files: dict[TableName, Table] = {}
+    for name in TABLE_NAMES:
+        found = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").exists()]
+        if len(found) > 1:
+            names = name_ids(path.name for path in found)
+            raise SourceError(f"{folder} holds {name} more than once, {names}: keep one of them")
+        if not found and name != "relations":
+            raise SourceError(
+                f"{folder} holds no {name}: it needs {name}.tsv, or another of the suffixes "
+                f"{', '.join(SUFFIXES)}"
+            )
+        if found:
+            files[name] = found[0]
+    return files
+
+
+def _read(source: Table, name: TableName) -> pa.Table:
+    match source:
+        case pa.Table():
+            return typed_table(f"the table {name}", source, name)
+        case pd.DataFrame():
+            return typed_table(f"the frame {name}", _from_pandas(source, name), name)
+        case _:
+            path = Path(source)
+            with progress(path.name):
+                return typed_table(path, _read_file(path, name), name)
+
+
+def _from_pandas(frame: pd.DataFrame, name: TableName) -> pa.Table:
+    first = list(frame.iloc[0]) if len(frame) else None
+    check_columns(f"the frame {name}", [str(c) for c in frame.columns], name, first)
+    mixed = [
+        column
+        for column in COLUMNS[name].required
+        if frame[column].dtype == object  # 7 and "x" in one column, or strings
+    ]
+    as_text = {column: frame[column].map(str, na_action="ignore") for column in mixed}
+    try:
+        return pa.Table.from_pandas(frame.assign(**as_text), preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SourceError(
+            f"the frame {name} has a column of mixed values: {error}; give each column one type"
+        ) from error
+
+
+def _read_file(path: Path, name: TableName) -> pa.Table:
+    if not path.is_file():
+        raise SourceError(f"{path} is missing: give the path of the {name}")
+    if not path.stat().st_size:
+        raise SourceError(f"{path} is empty: write at least its header")
+    try:
+        if path.suffix == ".parquet":
+            return parquet.read_table(path, partitioning=None)
+        if path.suffix in ARROW_SUFFIXES:
+            return feather.read_table(path)
+        return _read_text(path, name)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, EOFError) as error:
+        raise SourceError(f"{path} is malformed: {error}; correct or write it again") from error
+
+
+def _read_text(path: Path, name: TableName) -> pa.Table:
+    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if suffix not in DELIMITERS:
+        raise SourceError(f"{path} is no table by its suffix: tables end in {', '.join(SUFFIXES)}")
+    # nothing is guessed from the values: an id may look like a number or like "NA"
+    types = {column: pa.string() for column in COLUMNS[name].all}
+    with pa.input_stream(path) as stream:
+        return csv.read_csv(
+            stream,
+            csv.ReadOptions(block_size=BLOCK_BYTES),
+            csv.ParseOptions(delimiter=DELIMITERS[suffix], newlines_in_values=True),
+            csv.ConvertOptions(column_types=types, strings_can_be_null=False),
+        )
