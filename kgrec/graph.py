@@ -661,9 +661,13 @@ def _refuse_empty(values: pa.Array, name: str, column: str) -> None:
     if count:
         row = pc.index(bad, True).as_py()
         raise SourceError(
-            f"the column '{column}' of the table {name} is empty in {count:,} rows, "
+            f"the column '{column}' of the table {name} is empty in {_rows(count)}, "
             f"row {row:,} the first: every row needs one"
         )
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _empty(name: TableName) -> pa.Table:
@@ -784,7 +788,7 @@ def _edge_ends(
     dangling = np.unique(np.asarray(rows[column].filter(pa.array(found < 0))))
     if len(dangling):
         raise SourceError(
-            f"{(found < 0).sum():,} rows of the {place} name a {column} that is no {node_type}: "
+            f"in {_rows((found < 0).sum())} of the {place} the {column} is no {node_type}: "
             f"{name_ids(dangling)}; add them to the entities or leave those rows out"
         )
     return found

@@ -1,1 +1,1 @@
-"""Tests, laid out as kgrec is."""
+"""Tests of kgrec; they mirror its modules."""
