@@ -251,6 +251,12 @@ class Ranker(ABC):
             If an item is not in the graph.
         """
         positions = self.graph.positions(self.graph.schema.item, _listed(items))
+        block = max(1, BLOCK_CELLS // max(1, len(self.graph.items)))
+        starts = range(0, max(1, len(positions)), block)  # once for no items: an empty frame
+        frames = [self._neighbours(positions[start : start + block], n) for start in starts]
+        return pd.concat(frames, ignore_index=True)
+
+    def _neighbours(self, positions: NDArray[np.int64], n: int) -> pd.DataFrame:
         similarity = self._similarity(positions).copy()
         similarity[np.arange(len(positions)), positions] = -np.inf
         frame = self._frame(*top_k(similarity, n))

@@ -25,12 +25,19 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArr
     values : ndarray of float32
         Their scores, minus infinity where the column is -1.
 
+    Raises
+    ------
+    ValueError
+        If k is negative.
+
     Examples
     --------
     >>> columns, values = top_k(np.array([[0.1, 0.9, 0.5]], dtype=np.float32), 2)
     >>> columns.tolist()
     [[1, 2]]
     """
+    if k < 0:
+        raise ValueError(f"a list of {k} items can't be made: ask for 0 or more")
     k = min(k, scores.shape[1])
     if k == 0:
         return np.empty((len(scores), 0), np.int64), np.empty((len(scores), 0), np.float32)

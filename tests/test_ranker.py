@@ -55,12 +55,17 @@ def test_similar_items() -> None:
     assert frame.columns.tolist() == ["item", "neighbour", "score", "rank"]
     assert frame["item"].tolist() == ["c", "c", "a", "a"]
     assert frame["neighbour"].tolist() == ["d", "a", "c", "d"]
+    nothing = ranker().similar_items([])
+    assert nothing.columns.tolist() == ["item", "neighbour", "score", "rank"]
+    assert nothing.empty
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ranker().recommend(["bob", "ada", "bob"], 3)
+    alike = ranker().similar_items(["a", "c", "a"], 3)
     monkeypatch.setattr(kgrec.ranker, "BLOCK_CELLS", 1)
     assert ranker().recommend(["bob", "ada", "bob"], 3).equals(whole)
+    assert ranker().similar_items(["a", "c", "a"], 3).equals(alike)
 
 
 def test_rank_in_positions() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -34,3 +35,8 @@ def test_ties_go_to_the_lower_column() -> None:
 def test_no_rows_and_no_columns() -> None:
     assert top_k(np.zeros((0, 4), np.float32), 2)[0].shape == (0, 2)
     assert top_k(np.zeros((3, 0), np.float32), 2)[0].shape == (3, 0)
+
+
+def test_a_negative_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="-1 items"):
+        top_k(np.zeros((1, 4), np.float32), -1)

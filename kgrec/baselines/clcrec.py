@@ -15,10 +15,10 @@ from kgrec.baselines.validation import Fold, hold_out_items
 from kgrec.graph import KnowledgeGraph
 from kgrec.ranker import Ranker, UserBatch
 
-BATCH_PAIRS = 1024
-NEGATIVES = 1024
-CHECK_EVERY = 100
-PATIENCE = 4
+BATCH_PAIRS = 512
+NEGATIVES = 512
+CHECK_EVERY = 50
+PATIENCE = 3
 
 
 class CLCRec(Ranker):
@@ -59,14 +59,14 @@ class CLCRec(Ranker):
         self,
         encoder: Encoder | None = None,
         *,
-        size: int = 128,
+        size: int = 64,
         hidden: int = 256,
         replaced: float = 0.5,
         balance: float = 0.5,
         temperature: float = 0.2,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         decay: float = 1e-6,
-        max_steps: int = 4000,
+        max_steps: int = 2000,
     ) -> None:
         if not 0 <= replaced <= 1 or not 0 <= balance <= 1:
             raise ValueError("replaced and balance must lie between 0 and 1")
@@ -103,7 +103,7 @@ class CLCRec(Ranker):
         with seeded(seed):
             net = _Net(content.matrix(), matrix.shape[0], self.size, self.hidden)
             optimiser = torch.optim.Adam(
-                net.parameters(), self.learning_rate, weight_decay=self.decay
+                net.parameters(), self.learning_rate, weight_decay=self.decay, fused=True
             )
             warm = np.flatnonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]))
             users, used = (ends.astype(np.int64) for ends in matrix.nonzero())

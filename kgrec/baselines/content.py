@@ -92,15 +92,18 @@ class Content:
         return cosine
 
     def matrix(self) -> sparse.csr_array:
-        """Put the blocks side by side.
+        """Put the blocks side by side, without columns that join no two items.
 
         Returns
         -------
         csr_array
-            [items, sum of D_b] float32.
+            [items, D] float32.
         """
         parts = [sparse.csr_array(block) for block in self.blocks]
-        return sparse.csr_array(sparse.hstack(parts).astype(np.float32))
+        joined = sparse.csr_array(sparse.hstack(parts).astype(np.float32))
+        joined.eliminate_zeros()
+        used_by = np.bincount(joined.indices, minlength=joined.shape[1])
+        return joined[:, np.flatnonzero(used_by >= MIN_ITEMS)]
 
 
 def read_content(graph: KnowledgeGraph, encoder: Encoder | None = None) -> Content:

@@ -25,9 +25,9 @@ from kgrec.graph import KnowledgeGraph
 from kgrec.ranker import Ranker, UserBatch
 
 BATCH_USERS = 256
-BATCH_ITEMS = 1024
+BATCH_ITEMS = 512
 CHECK_EVERY = 50
-PATIENCE = 4
+PATIENCE = 3
 
 
 class DropoutNet(Ranker):
@@ -66,9 +66,9 @@ class DropoutNet(Ranker):
         *,
         settings: ALSSettings | Sequence[ALSSettings] = SETTINGS,
         dropout: float = 0.5,
-        hidden: int = 512,
+        hidden: int = 256,
         learning_rate: float = 1e-3,
-        max_steps: int = 2000,
+        max_steps: int = 1000,
     ) -> None:
         if not 0 <= dropout <= 1:
             raise ValueError(f"dropout = {dropout} must lie between 0 and 1")
@@ -109,7 +109,7 @@ class DropoutNet(Ranker):
         factors = factorise(matrix, settings, seed)
         with seeded(seed):
             net = _Net(content.matrix(), factors, matrix, self.hidden)
-            optimiser = torch.optim.Adam(net.parameters(), self.learning_rate)
+            optimiser = torch.optim.Adam(net.parameters(), self.learning_rate, fused=True)
             batches = _Batches(matrix, factors, self.dropout, np.random.default_rng(seed))
 
             def step() -> Tensor:

@@ -82,7 +82,7 @@ class LightGCN(Ranker):
         rng = np.random.default_rng(seed)
         with seeded(seed):
             net = _Net(matrix, self.size, self.layers)
-            optimiser = torch.optim.Adam(net.parameters(), self.learning_rate)
+            optimiser = torch.optim.Adam(net.parameters(), self.learning_rate, fused=True)
             warm = np.flatnonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]))
             users, items = (ends.astype(np.int64) for ends in matrix.nonzero())
 

@@ -23,7 +23,7 @@ from kgrec.graph import KnowledgeGraph
 from kgrec.ranker import Ranker, UserBatch
 
 EASE_PENALTIES = (100.0, 30.0, 300.0, 1000.0)
-CONTENT_PENALTIES = (3.0, 1.0, 10.0, 30.0)
+CONTENT_PENALTIES = (1.0, 0.3, 3.0, 10.0)
 
 
 class _ContentRanker(Ranker):

@@ -181,3 +181,10 @@ def test_errors(name: str) -> None:
         fitted(name).recommend_for(["nothing"])
     with pytest.raises(UnknownIdError, match="'nothing'"):
         fitted(name).similar_items("nothing")
+
+
+@every_baseline
+def test_nothing_asked_nothing_given(name: str) -> None:
+    assert fitted(name).similar_items([]).empty
+    assert fitted(name).recommend([]).empty
+    assert len(fitted(name).recommend_for([], 5)) == 5
