@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from kgrec.baselines.content import unit_rows
-from kgrec.baselines.validation import choose, hold_out_pairs
+from kgrec.baselines.validation import choose, hold_out_pairs, used_matrix
 from kgrec.graph import KnowledgeGraph
 from kgrec.ranker import Ranker, UserBatch
 
@@ -67,7 +67,7 @@ class ALS(Ranker):
     _factors: Factors
 
     def _fit(self, graph: KnowledgeGraph, seed: int) -> None:
-        matrix = graph.interaction_matrix()
+        matrix = used_matrix(graph)
         self.chosen_settings = choose_settings(matrix, self.settings, seed)
         self._factors = factorise(matrix, self.chosen_settings, seed)
 

@@ -20,7 +20,7 @@ from kgrec.baselines.als import (
 )
 from kgrec.baselines.content import Content, Encoder, read_content
 from kgrec.baselines.training import as_tensor, draw, seeded, train
-from kgrec.baselines.validation import Fold, hold_out_items
+from kgrec.baselines.validation import Fold, hold_out_items, used_matrix
 from kgrec.graph import KnowledgeGraph
 from kgrec.ranker import Ranker, UserBatch
 
@@ -87,7 +87,7 @@ class DropoutNet(Ranker):
     _items: NDArray[np.float32]
 
     def _fit(self, graph: KnowledgeGraph, seed: int) -> None:
-        matrix = graph.interaction_matrix()
+        matrix = used_matrix(graph)
         content = read_content(graph, self.encoder)
         settings = choose_settings(matrix, self.settings, seed)
         fold = hold_out_items(matrix, np.random.default_rng(seed))

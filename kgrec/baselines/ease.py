@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
 
-from kgrec.baselines.validation import choose, hold_out_pairs
+from kgrec.baselines.validation import choose, hold_out_pairs, used_matrix
 from kgrec.errors import ConfigError
 from kgrec.graph import KnowledgeGraph
 from kgrec.ranker import Ranker, UserBatch
@@ -45,7 +45,7 @@ class EASE(Ranker):
     def _fit(self, graph: KnowledgeGraph, seed: int) -> None:
         warm = np.flatnonzero(~graph.is_cold)
         check_memory(len(warm), 3, self.memory_limit, self.name)
-        matrix = graph.interaction_matrix()[:, warm]
+        matrix = used_matrix(graph)[:, warm]
         fold = hold_out_pairs(matrix, np.random.default_rng(seed))
 
         def value(penalty: float) -> float:
@@ -163,9 +163,12 @@ def _inverse_by_users(matrix: sparse.csr_array, penalty: float) -> NDArray[np.fl
 
 def _inverse(gram: NDArray[np.float32]) -> NDArray[np.float32]:
     """Invert a positive definite matrix by Cholesky."""
-    factor, _ = linalg.lapack.spotrf(gram.T, lower=1, overwrite_a=1)
+    if not len(gram):  # LAPACK refuses an empty one
+        return gram
+    factor, failed = linalg.lapack.spotrf(gram.T, lower=1, overwrite_a=1)
+    if failed:
+        raise np.linalg.LinAlgError("the Gram matrix is singular in float32: raise the penalty")
     inverse, _ = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
-    lower = np.tril(inverse)
-    lower += np.tril(inverse, -1).T
-    full: NDArray[np.float32] = lower
-    return full
+    full = np.tril(inverse)
+    full += np.tril(inverse, -1).T
+    return np.asarray(full, dtype=np.float32)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kgrec.baselines.content import unit_rows
 from kgrec.baselines.training import as_tensor, draw, seeded, train
-from kgrec.baselines.validation import Fold, hold_out_pairs
+from kgrec.baselines.validation import Fold, hold_out_pairs, used_matrix
 from kgrec.graph import KnowledgeGraph
 from kgrec.ranker import Ranker, UserBatch
 
@@ -69,7 +69,7 @@ class LightGCN(Ranker):
     _fold_in: NDArray[np.float32]
 
     def _fit(self, graph: KnowledgeGraph, seed: int) -> None:
-        matrix = graph.interaction_matrix()
+        matrix = used_matrix(graph)
         fold = hold_out_pairs(matrix, np.random.default_rng(seed))
         steps = self._train(fold.histories, seed, fold)[0]
         _, net = self._train(matrix, seed, steps)

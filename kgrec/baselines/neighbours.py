@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from kgrec.baselines.validation import choose, hold_out_pairs
+from kgrec.baselines.validation import choose, hold_out_pairs, used_matrix
 from kgrec.graph import KnowledgeGraph
 from kgrec.ranker import BLOCK_CELLS, Ranker, UserBatch
 from kgrec.retrieval import top_k
@@ -40,7 +40,7 @@ class ItemKNN(Ranker):
     _nearest: sparse.csr_array
 
     def _fit(self, graph: KnowledgeGraph, seed: int) -> None:
-        matrix = graph.interaction_matrix()
+        matrix = used_matrix(graph)
         fold = hold_out_pairs(matrix, np.random.default_rng(seed))
 
         def value(neighbours: int) -> float:

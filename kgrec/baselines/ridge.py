@@ -18,7 +18,7 @@ from kgrec.baselines.als import (
 )
 from kgrec.baselines.content import Content, Encoder, read_content
 from kgrec.baselines.ease import MEMORY_LIMIT, as_penalties, check_memory, ease_weights
-from kgrec.baselines.validation import Fold, choose, hold_out_items
+from kgrec.baselines.validation import Fold, choose, hold_out_items, used_matrix
 from kgrec.graph import KnowledgeGraph
 from kgrec.ranker import Ranker, UserBatch
 
@@ -78,7 +78,7 @@ class ContentRidge(_ContentRanker):
 
     def _fit(self, graph: KnowledgeGraph, seed: int) -> None:
         check_memory(int((~graph.is_cold).sum()), 2, self.memory_limit, self.name)
-        matrix = graph.interaction_matrix()
+        matrix = used_matrix(graph)
         content = read_content(graph, self.encoder)
         settings = choose_settings(matrix, self.settings, seed)
         fold = hold_out_items(matrix, np.random.default_rng(seed))
@@ -137,7 +137,7 @@ class KernelRidgeEASE(_ContentRanker):
 
     def _fit(self, graph: KnowledgeGraph, seed: int) -> None:
         check_memory(len(graph.items), 4, self.memory_limit, self.name)
-        matrix = graph.interaction_matrix()
+        matrix = used_matrix(graph)
         content = read_content(graph, self.encoder)
         fold = hold_out_items(matrix, np.random.default_rng(seed))
         ease_penalty, penalty = self._choose(content, fold)

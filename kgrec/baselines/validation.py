@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from kgrec.evaluation.metrics import ndcg
+from kgrec.graph import KnowledgeGraph
 from kgrec.ranker import BLOCK_CELLS, UserBatch
 from kgrec.retrieval import top_k
 
@@ -73,6 +74,32 @@ class Fold:
         positive = wanted.toarray() > 0
         hits = np.take_along_axis(positive, np.maximum(columns, 0), axis=1) & (columns >= 0)
         return ndcg(hits, positive.sum(axis=1))
+
+
+def used_matrix(graph: KnowledgeGraph) -> sparse.csr_array:
+    """Give the interactions to a ranker that learns from them.
+
+    Parameters
+    ----------
+    graph
+        The graph.
+
+    Returns
+    -------
+    csr_array
+        [users, items] float32.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    if not len(graph.interactions):
+        raise ValueError(
+            f"the graph '{graph.schema.name}' has no interactions to learn from: "
+            "check the interactions query, or use a ranker that needs none"
+        )
+    return graph.interaction_matrix()
 
 
 def hold_out_items(matrix: sparse.csr_array, rng: np.random.Generator) -> Fold:

@@ -23,6 +23,7 @@ from tests.baselines.worlds import (
     TASTES,
     checkerboard,
 )
+from tests.evaluation.worlds import make_graph
 
 every_baseline = pytest.mark.parametrize("name", CHOICES)
 NEW = [f"{taste}_new{i}" for taste in TASTES for i in range(COLD_EACH)]
@@ -188,3 +189,30 @@ def test_nothing_asked_nothing_given(name: str) -> None:
     assert fitted(name).similar_items([]).empty
     assert fitted(name).recommend([]).empty
     assert len(fitted(name).recommend_for([], 5)) == 5
+
+
+TINY = {
+    "one interaction": make_graph({"a": "a crew", "b": None}, [("u", "a")]),
+    "nothing cold": make_graph({"a": "a crew", "b": None}, [("u", "a"), ("v", "b")]),
+    "no content": make_graph(dict.fromkeys("abc"), [("u", "a"), ("v", "b"), ("u", "b")]),
+    "everything used": make_graph(dict.fromkeys("ab"), [(u, i) for u in "uv" for i in "ab"]),
+}
+
+
+@every_baseline
+@pytest.mark.parametrize("world", TINY)
+def test_graphs_with_next_to_nothing(name: str, world: str) -> None:
+    graph = TINY[world]
+    ranker = CHOICES[name]().fit(graph)
+    lists = ranker.recommend(graph.users.ids.to_pylist(), 5)
+    assert len(lists) == graph.interaction_matrix().shape[0] * len(graph.items) - len(
+        graph.interactions
+    )
+    assert np.isfinite(lists["score"]).all()
+    assert len(ranker.similar_items("a", 5)) == len(graph.items) - 1
+
+
+@pytest.mark.parametrize("name", [*COLLABORATIVE, *MIXED])
+def test_no_interactions_to_learn_from(name: str) -> None:
+    with pytest.raises(ValueError, match="no interactions to learn from"):
+        CHOICES[name]().fit(make_graph({"a": "a crew"}, []))

@@ -43,6 +43,12 @@ def test_ease_is_the_textbook_solution(users: int, items: int, penalty: float) -
     np.testing.assert_allclose(weights, textbook_ease(matrix, penalty), atol=2e-5)
 
 
+def test_ease_that_float32_cannot_solve() -> None:
+    twice = sparse.csr_array(np.ones((5000, 3), np.float32))
+    with pytest.raises(np.linalg.LinAlgError, match="raise the penalty"):
+        ease_weights(twice, 1e-12)
+
+
 def test_item_knn_by_hand() -> None:
     graph = checkerboard()
     ranker = ItemKNN(2, shrinkage=1.0).fit(graph)
