@@ -483,8 +483,7 @@ def _check_duplicates(name: str, ids: pa.ChunkedArray, findings: _Findings) -> i
     twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
         findings.error(
-            f"{len(twice):,} ids of the type '{name}' occur more than once in the entities: "
-            f"{name_ids(twice.to_pylist())}",
+            f"the entities hold {name_ids(twice.to_pylist())} of the type '{name}' more than once",
             "make the entities query return each node once",
         )
     return len(twice)

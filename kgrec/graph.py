@@ -712,8 +712,8 @@ def _node_table(name: str, rows: pa.Table) -> NodeTable:
     twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
         raise SourceError(
-            f"{len(twice):,} ids of type {name} occur more than once in the entities, "
-            f"{name_ids(twice.to_pylist())}: make the entities query return each node once"
+            f"the entities hold {name_ids(twice.to_pylist())} of the type {name} more than once: "
+            "make the entities query return each node once"
         )
     texts = rows["text"].combine_chunks()
     texts = pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), None, texts)

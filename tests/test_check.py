@@ -114,7 +114,7 @@ def test_every_fault_at_once() -> None:
         "error: 1 row of the entities have the type 'mood'",
         "error: 1 row of the relations have the relation 'has_mood'",
         "error: the relations hold the interaction 'watched'",
-        "error: 1 ids of the type 'film' occur more than once in the entities: 'alien'",
+        "error: the entities hold 'alien' of the type 'film' more than once",
         "error: features of the type 'film' have different lengths: [1, 2]",
         "error: features of 1 nodes of the type 'film' hold NaN or infinity: 'heat'",
         "error: the weight of the relations is NaN or infinite in 1 row",

@@ -21,7 +21,7 @@ from neo4j.exceptions import (
 from kgrec.errors import SourceError
 from kgrec.graph import COLUMN_TYPES, GraphTables, KnowledgeGraph
 from kgrec.schema import GraphSchema, Query
-from kgrec.sources._common import check_columns, read_queries, run_queries
+from kgrec.sources._common import check_columns, empty_table, read_queries, run_queries
 
 if TYPE_CHECKING:
     from neo4j import Driver, ManagedTransaction, Record, Session
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Auth = tuple[str, str] | neo4j.Auth | None
 Converter = Callable[[object], object]
 
+BOLT_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 BATCH_ROWS = 10_000
 CONNECT_SECONDS = 5.0
 
@@ -149,6 +150,12 @@ def connect(uri: str, auth: Auth, *, connection_timeout: float = CONNECT_SECONDS
     SourceError
         If the address is no Bolt address, nobody answers there, or the password is refused.
     """
+    scheme = uri.partition("://")[0]
+    if scheme not in BOLT_SCHEMES:
+        raise SourceError(
+            f"{uri} is no address of a Bolt server: write bolt://host:7687 or neo4j://host:7687, "
+            f"or another of the schemes {', '.join(BOLT_SCHEMES)}"
+        )
     try:
         driver = neo4j.GraphDatabase.driver(
             uri,
@@ -221,6 +228,8 @@ def _fetch(
     names = list(result.keys())
     first = result.peek()
     row = None if first is None else first.values()
+    if row is None and not names:  # some servers send no names where there are no rows
+        return empty_table(query.table)
     check_columns(query.path, names, query.table, row)
     types = {name: COLUMN_TYPES.get(name, pa.string()) for name in names}
     batches = [

@@ -9,12 +9,10 @@ from kgrec.errors import SourceError
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.schema import GraphSchema
 from kgrec.sources.cypher_file import cypher_file_tables
-from kgrec.sources.neo4j import Auth, neo4j_tables
+from kgrec.sources.neo4j import BOLT_SCHEMES, Auth, neo4j_tables
 from kgrec.sources.rdf import is_rdf, rdf_tables
 from kgrec.sources.tables import plain_tables
 from kgrec.storage import is_saved_graph, load_graph
-
-BOLT_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 
 
 class SourceOptions(TypedDict, total=False):

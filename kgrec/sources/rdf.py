@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, cast
@@ -153,7 +154,9 @@ def _load_file(store: pyoxigraph.Store, path: Path) -> None:
 
 def _load_rdflib(store: pyoxigraph.Store, graph: rdflib.Graph) -> None:
     if isinstance(graph, rdflib.Dataset):
-        text, kind = graph.serialize(format="nquads"), pyoxigraph.RdfFormat.N_QUADS
+        with warnings.catch_warnings():  # rdflib's serializer calls what rdflib deprecates
+            warnings.simplefilter("ignore", DeprecationWarning)
+            text, kind = graph.serialize(format="nquads"), pyoxigraph.RdfFormat.N_QUADS
     else:
         text, kind = graph.serialize(format="nt"), pyoxigraph.RdfFormat.N_TRIPLES
     try:

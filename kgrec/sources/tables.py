@@ -173,11 +173,16 @@ def _read_text(path: Path, name: TableName) -> pa.Table:
     if suffix not in DELIMITERS:
         raise SourceError(f"{path} is no table by its suffix: tables end in {', '.join(SUFFIXES)}")
     # nothing is guessed from the values: an id may look like a number or like "NA"
-    types = {column: pa.string() for column in COLUMNS[name].all}
-    with pa.input_stream(path) as stream:
-        return csv.read_csv(
-            stream,
-            csv.ReadOptions(block_size=BLOCK_BYTES),
-            csv.ParseOptions(delimiter=DELIMITERS[suffix], newlines_in_values=True),
-            csv.ConvertOptions(column_types=types, strings_can_be_null=False),
-        )
+    types = dict.fromkeys(COLUMNS[name].all, pa.string())
+    parsing = csv.ParseOptions(delimiter=DELIMITERS[suffix], newlines_in_values=True)
+    conversion = csv.ConvertOptions(column_types=types, strings_can_be_null=False)
+
+    def read(*, in_parallel: bool) -> pa.Table:
+        reading = csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=in_parallel)
+        with pa.input_stream(path) as stream:
+            return csv.read_csv(stream, reading, parsing, conversion)
+
+    try:
+        return read(in_parallel=True)
+    except pa.ArrowInvalid:  # only the serial parser knows the row at fault
+        return read(in_parallel=False)

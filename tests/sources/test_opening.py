@@ -1,0 +1,54 @@
+"""The reader is picked by the address."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from kgrec import datasets
+from kgrec.errors import SourceError
+from kgrec.schema import GraphSchema
+from kgrec.sources import _common, open_graph, open_tables
+from kgrec.storage import save_graph
+from rich.console import Console
+
+from tests.films import SCHEMA, film_graph
+
+
+def test_saved_graph_and_tables(tmp_path: Path) -> None:
+    save_graph(film_graph(), tmp_path / "saved")
+    assert open_graph(str(tmp_path / "saved"), SCHEMA) == film_graph()
+
+
+def test_rdf_by_suffix(debian_schema: GraphSchema) -> None:
+    assert len(open_tables(datasets.debian_rdf(), debian_schema).interactions) == 11_311
+
+
+def test_names_the_fault(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="the scheme 'http' is not one of bolt, bolt\\+s"):
+        open_graph("http://127.0.0.1:7474", SCHEMA)
+    with pytest.raises(SourceError, match="nowhere is missing: give a path that exists"):
+        open_graph(tmp_path / "nowhere", SCHEMA)
+    with pytest.raises(SourceError, match="holds neither tables"):
+        open_graph(tmp_path, SCHEMA)
+    with pytest.raises(SourceError, match="takes no auth, database"):
+        open_graph(tmp_path, SCHEMA, auth=("a", "b"), database="c")
+    (tmp_path / "a.lbug").write_text("x")
+    with pytest.raises(SourceError, match=r"a.lbug takes no batch_size"):
+        open_graph(tmp_path / "a.lbug", SCHEMA, batch_size=3)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_shows_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=is_terminal)
+    monkeypatch.setattr(_common, "Console", lambda **_: console)
+    monkeypatch.setattr(_common, "PATIENCE_SECONDS", 0.0)
+    with _common.progress("films.csv"):
+        import time
+
+        time.sleep(0.2)
+    assert ("Reading films.csv" in output.getvalue()) == is_terminal
