@@ -172,12 +172,12 @@ def build_cypher_file(data: str | Path, path: str | Path) -> None:
     Raises
     ------
     SourceError
-        If the file exists or can't be written.
+        If the folder holds no tables, or the file exists or can't be written.
     """
     target = Path(path)
     if target.exists():
         raise SourceError(f"{target} exists: delete it first, or name another file")
-    nodes, edges = list(node_files(data)), list(edge_files(data))
+    nodes, edges = _property_graph(data)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
@@ -209,7 +209,7 @@ def load_into_neo4j(
     -----
     What is there already is merged, so that loading twice changes nothing.
     """
-    nodes, edges = list(node_files(data)), list(edge_files(data))
+    nodes, edges = _property_graph(data)
     keys = {file.label: file.key for file in nodes}
     with connect(uri, auth) as driver, driver.session(database=database) as session:
         try:
@@ -262,6 +262,15 @@ def edge_files(data: str | Path) -> Iterator[EdgeFile]:
         ends = [found[1] for n in rows.column_names if (found := EDGE_HEADER.fullmatch(n))]
         if len(ends) == 2:
             yield EdgeFile(name, ends[0], ends[1], rows.rename_columns(["head", "tail"]))
+
+
+def _property_graph(data: str | Path) -> tuple[list[NodeFile], list[EdgeFile]]:
+    nodes = list(node_files(data))
+    if not nodes:
+        raise SourceError(
+            f"{data} holds no node tables: they end in .tsv.gz and start with name:ID"
+        )
+    return nodes, list(edge_files(data))
 
 
 def _tables(data: str | Path) -> Iterator[tuple[str, pa.Table]]:
