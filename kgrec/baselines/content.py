@@ -18,6 +18,7 @@ from kgrec.graph import KnowledgeGraph
 WORD = re.compile(r"\w+")
 MIN_ITEMS = 2  # a word of a single item joins it to nothing
 WHITENED_SIZE = 256
+KERNEL_COLUMNS = 1024  # made dense at a time
 
 
 class Encoder(Protocol):
@@ -65,8 +66,13 @@ class Content:
         """
         total = np.zeros((len(rows), len(columns)), np.float32)
         for block in self.blocks:
-            product = block[rows] @ block[columns].T
-            total += product if isinstance(product, np.ndarray) else product.toarray()
+            left = block[rows]
+            # a sparse product of common words would be dense anyway, and far slower
+            for start in range(0, len(columns), KERNEL_COLUMNS):
+                part = slice(start, start + KERNEL_COLUMNS)
+                right = block[columns[part]]
+                dense = right if isinstance(right, np.ndarray) else right.toarray()
+                total[:, part] += left @ dense.T
         return total
 
     def cosine(self, items: NDArray[np.int64]) -> NDArray[np.float32]:

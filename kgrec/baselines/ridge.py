@@ -77,20 +77,27 @@ class ContentRidge(_ContentRanker):
     _targets: NDArray[np.float32]
 
     def _fit(self, graph: KnowledgeGraph, seed: int) -> None:
-        check_memory(int((~graph.is_cold).sum()), 2, self.memory_limit, self.name)
+        check_memory(int((~graph.is_cold).sum()), 3, self.memory_limit, self.name)
         matrix = used_matrix(graph)
         content = read_content(graph, self.encoder)
         settings = choose_settings(matrix, self.settings, seed)
         fold = hold_out_items(matrix, np.random.default_rng(seed))
         known = factorise(fold.histories, settings, seed)
+        warm, _ = _warm_and_cold(fold.histories)
+        cold = np.flatnonzero(fold.candidates)
+        regression = _Regression(content, warm, cold)
 
         def value(penalty: float) -> float:
-            targets = _predict_factors(content, fold.histories, known, penalty)
+            targets = np.zeros_like(known.items)
+            targets[cold] = regression.express(penalty).T @ known.items[warm]
             return fold.ndcg(lambda batch: known.fold_in(batch.histories) @ targets.T)
 
         penalty = choose(self.penalties, value)
         factors = factorise(matrix, settings, seed)
-        self._targets = _predict_factors(content, matrix, factors, penalty)
+        warm, cold = _warm_and_cold(matrix)
+        targets = factors.items.copy()
+        targets[cold] = _Regression(content, warm, cold).express(penalty).T @ targets[warm]
+        self._targets = targets
         self._content, self._factors = content, factors
         self.chosen_settings, self.chosen_penalty = settings, penalty
 
@@ -136,7 +143,7 @@ class KernelRidgeEASE(_ContentRanker):
     _weights: NDArray[np.float32]
 
     def _fit(self, graph: KnowledgeGraph, seed: int) -> None:
-        check_memory(len(graph.items), 4, self.memory_limit, self.name)
+        check_memory(len(graph.items), 5, self.memory_limit, self.name)
         matrix = used_matrix(graph)
         content = read_content(graph, self.encoder)
         fold = hold_out_items(matrix, np.random.default_rng(seed))
@@ -144,7 +151,7 @@ class KernelRidgeEASE(_ContentRanker):
         warm, cold = _warm_and_cold(matrix)
         learned = ease_weights(matrix[:, warm], ease_penalty)
         weights = np.zeros((len(warm), len(graph.items)), np.float32)
-        weights[:, cold] = learned @ _express(content, warm, cold, penalty)
+        weights[:, cold] = learned @ _Regression(content, warm, cold).express(penalty)
         weights[:, warm] = learned
         self._content, self._warm, self._weights = content, warm, weights
         self.chosen_ease_penalty, self.chosen_penalty = ease_penalty, penalty
@@ -164,14 +171,15 @@ class KernelRidgeEASE(_ContentRanker):
                 )
             )
 
-        first = _express(content, warm, cold, self.penalties[0])
+        regression = _Regression(content, warm, cold)
+        first = regression.express(self.penalties[0])
         ease_penalty = choose(
             self.ease_penalties, lambda tried: value(ease_weights(known, tried), first)
         )
         weights = ease_weights(known, ease_penalty)
         penalty = choose(
             self.penalties,
-            lambda tried: value(weights, _express(content, warm, cold, tried)),
+            lambda tried: value(weights, regression.express(tried)),
         )
         return ease_penalty, penalty
 
@@ -184,28 +192,24 @@ def _warm_and_cold(matrix: sparse.csr_array) -> tuple[NDArray[np.int64], NDArray
     return np.flatnonzero(used), np.flatnonzero(~used)
 
 
-def _express(
-    content: Content, warm: NDArray[np.int64], cold: NDArray[np.int64], penalty: float
-) -> NDArray[np.float32]:
-    """Express cold items by the warm ones, (K_ww + penalty I)^-1 K_wc, [W, C]."""
-    kernel = content.kernel(warm, warm)
-    kernel[np.diag_indices_from(kernel)] += penalty
-    # transposed, since LAPACK wants columns together and would copy otherwise
-    factor = linalg.cho_factor(kernel.T, overwrite_a=True, check_finite=False)
-    solved: NDArray[np.float32] = linalg.cho_solve(
-        factor, content.kernel(warm, cold), check_finite=False
-    )
-    return solved
+class _Regression:
+    """Kernel ridge regression from warm to cold items, for one penalty after the other.
 
+    The kernels are made once: they take longer than the solution.
+    """
 
-def _predict_factors(
-    content: Content, matrix: sparse.csr_array, factors: Factors, penalty: float
-) -> NDArray[np.float32]:
-    """Factors of all items: the warm ones' own, the cold ones' from their content."""
-    warm, cold = _warm_and_cold(matrix)
-    items = factors.items.copy()
-    items[cold] = _express(content, warm, cold, penalty).T @ factors.items[warm]
-    return items
+    def __init__(self, content: Content, warm: NDArray[np.int64], cold: NDArray[np.int64]) -> None:
+        self.among_warm = content.kernel(warm, warm)
+        self.to_cold = content.kernel(warm, cold)
+
+    def express(self, penalty: float) -> NDArray[np.float32]:
+        """Express cold items by the warm ones, (K_ww + penalty I)^-1 K_wc, [W, C]."""
+        kernel = self.among_warm.copy()
+        kernel[np.diag_indices_from(kernel)] += penalty
+        # transposed, since LAPACK wants columns together and would copy otherwise
+        factor = linalg.cho_factor(kernel.T, overwrite_a=True, check_finite=False)
+        solved: NDArray[np.float32] = linalg.cho_solve(factor, self.to_cold, check_finite=False)
+        return solved
 
 
 def _spread(
