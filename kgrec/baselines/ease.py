@@ -165,10 +165,13 @@ def _inverse(gram: NDArray[np.float32]) -> NDArray[np.float32]:
     """Invert a positive definite matrix by Cholesky."""
     if not len(gram):  # LAPACK refuses an empty one
         return gram
-    factor, failed = linalg.lapack.spotrf(gram.T, lower=1, overwrite_a=1)
-    if failed:
-        raise np.linalg.LinAlgError("the Gram matrix is singular in float32: raise the penalty")
-    inverse, _ = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
-    full = np.tril(inverse)
-    full += np.tril(inverse, -1).T
-    return np.asarray(full, dtype=np.float32)
+    try:
+        factor = linalg.cho_factor(gram.T, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError as error:
+        raise np.linalg.LinAlgError(
+            "the Gram matrix is singular in float32: raise the penalty"
+        ) from error
+    # solving for the identity is several times faster than LAPACK's own inverse (potri)
+    identity = np.eye(len(gram), dtype=np.float32, order="F")
+    inverse = linalg.cho_solve(factor, identity, overwrite_b=True, check_finite=False)
+    return np.asarray(inverse, dtype=np.float32)

@@ -164,12 +164,12 @@ class KernelRidgeEASE(_ContentRanker):
         known = fold.histories[:, warm]
 
         def value(weights: NDArray[np.float32], expressed: NDArray[np.float32]) -> float:
-            cold_weights = weights @ expressed
-            return fold.ndcg(
-                lambda batch: _spread(
-                    batch.histories[:, warm] @ cold_weights, cold, len(fold.candidates)
-                )
-            )
+            def score(batch: UserBatch) -> NDArray[np.float32]:
+                # users first: they are fewer than the warm items
+                known_scores = np.asarray(batch.histories[:, warm] @ weights)
+                return _spread(known_scores @ expressed, cold, len(fold.candidates))
+
+            return fold.ndcg(score)
 
         regression = _Regression(content, warm, cold)
         first = regression.express(self.penalties[0])
