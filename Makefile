@@ -1,0 +1,58 @@
+# kgrec for developers and for a first try: `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+LOWEST := .venv-lowest
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format bench-quality test-lowest clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# made anew when Python is another, so that a failed install is simply repeated by the stamps below
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "kgrec needs Python 3.11 or newer, and '$(PYTHON)' is none: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/installed-%: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	@touch $@
+
+.venv: $(VENV)/installed-test  ## make the environment for development
+
+demo: $(VENV)/installed-demo  ## show kgrec on the data that it ships
+	$(BIN)/kgrec demo
+
+test: lint  ## lint, check types and run the tests with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
+lint: $(VENV)/installed-test  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+
+format: $(VENV)/installed-test  ## put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-quality: $(VENV)/installed-test  ## measure how good the recommendations are
+	$(BIN)/python -m benchmarks.quality
+
+$(LOWEST)/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[test]'
+	@touch $@
+
+# old releases warn of what has changed since: here their warnings are no errors
+test-lowest: $(LOWEST)/installed  ## run the tests with the oldest releases that kgrec accepts
+	$(LOWEST)/bin/python -m pytest -W default
+
+clean:  ## delete the environments and what the tools leave
+	rm -rf $(VENV) $(LOWEST) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
