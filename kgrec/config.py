@@ -1,0 +1,93 @@
+"""The model's settings: one frozen value, every field described, unknown keys refused."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kgrec.errors import ConfigError
+from kgrec.text import DEFAULT_MODEL
+
+
+class Config(BaseModel):
+    """Settings of a :class:`~kgrec.recommender.Recommender`.
+
+    The defaults are meant to be left alone: what depends on the data (penalties, channel
+    weights, the share of cold items) is chosen inside ``fit`` on validation pairs.
+
+    Examples
+    --------
+    >>> Config(steps=20).steps
+    20
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text_model: str = Field(default=DEFAULT_MODEL, description="BERT model, by name or folder")
+    pooling: Literal["mean", "cls"] = Field(default="mean", description="pooling of BERT's tokens")
+    max_length: int = Field(default=128, ge=8, description="tokens of a text that are read")
+    core_items: int = Field(
+        default=16_384,
+        ge=2,
+        description="warm items that get collaborative weights, the most used first; "
+        "memory grows with its square",
+    )
+    steps: int = Field(default=40, ge=0, description="training steps of the propagation")
+    learning_rate: float = Field(default=0.1, gt=0, description="learning rate of Adam")
+    prior_strength: float = Field(
+        default=0.003, ge=0, description="pull of the channel weights towards equal shares"
+    )
+    episode_items: int = Field(
+        default=3_000, ge=2, description="warm items, drawn once, that training works on"
+    )
+    episode_users: int = Field(default=2_000, ge=1, description="users of a training step")
+    selection_items: int = Field(
+        default=6_000, ge=2, description="warm items, drawn once, that validation works on"
+    )
+    low_pass_rank: int = Field(
+        default=128, ge=0, description="rank of the spectral smoothing of warm scores; 0 for none"
+    )
+    cold_tolerance: float = Field(
+        default=0.03,
+        ge=0,
+        lt=1,
+        description="share of overall recall (on validation pairs) that may be given up to show "
+        "cold items among warm ones; 0 mixes by calibrated probability alone",
+    )
+
+
+def load_config(path: str | Path) -> Config:
+    """Read settings from a TOML file.
+
+    Parameters
+    ----------
+    path
+        A TOML file with some of the fields of :class:`Config`.
+
+    Returns
+    -------
+    Config
+        The settings, defaults where the file says nothing.
+
+    Raises
+    ------
+    ConfigError
+        If the file can't be read, is not TOML, or has an unknown key or a bad value.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return Config(**content)
+    except OSError as error:
+        raise ConfigError(f"the config {path} can't be read: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the config {path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"'{'.'.join(map(str, fault['loc']))}': {fault['msg']}" for fault in error.errors()
+        )
+        raise ConfigError(
+            f"the config {path} is wrong: {faults}; fields are {', '.join(Config.model_fields)}"
+        ) from error

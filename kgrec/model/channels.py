@@ -1,0 +1,336 @@
+"""Channels: the ways in which content reaches an item.
+
+Each channel is one propagation over the graph: it turns what an item carries, or what its
+neighbours carry, into one row an item.  What a channel needs to know (vocabulary, rarity,
+whitening) is learned from the warm items alone and then frozen, so an item that arrives
+later gets the same row as if it had been there from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy import sparse
+
+from kgrec.graph import EdgeType, KnowledgeGraph
+from kgrec.model.neighbours import far_neighbours, item_relations, joined_neighbours
+from kgrec.model.vocabulary import Vocabulary, count_terms, dampen, normalise_rows
+from kgrec.model.whitening import Whitening, unit_rows
+
+Matrix = sparse.csr_array | NDArray[np.float32]
+TextVectors = Mapping[str, NDArray[np.float32]]
+"""BERT vectors of the texts of each node type, [N, D] float32, zero where there is no text."""
+
+WHITE_DIMENSIONS = 256
+HUB_EDGES = 500  # a neighbour shared by more warm items than this says too little
+NEIGHBOUR_CHARACTERS = 200  # names and titles, not whole texts
+
+
+class Channel(Protocol):
+    """One way in which content reaches an item."""
+
+    @property
+    def name(self) -> str:
+        """Name in explanations and reports."""
+        ...
+
+    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> Matrix:
+        """Give the rows of all items of a graph, [items, D], each of length one or zero."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TermChannel:
+    """Words of an item's own text, or of it and its neighbours' texts, by tf-idf.
+
+    Parameters
+    ----------
+    name
+        Name of the channel.
+    vocabulary
+        Terms and their rarity.
+    with_neighbours
+        Whether the texts of an item's neighbours are read as part of its own.
+    """
+
+    name: str
+    vocabulary: Vocabulary
+    with_neighbours: bool
+
+    @classmethod
+    def learn(cls, name: str, graph: KnowledgeGraph, *, with_neighbours: bool) -> Self:
+        """Learn the terms that at least two warm items have."""
+        counts, terms = _item_terms(graph, with_neighbours=with_neighbours)
+        vocabulary = Vocabulary.learn(counts[~graph.is_cold], terms, minimum=2)
+        return cls(name, vocabulary, with_neighbours)
+
+    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
+        """Give the rows of all items, [items, terms]."""
+        return self.vocabulary.encode(*_item_terms(graph, with_neighbours=self.with_neighbours))
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourChannel:
+    """Which nodes an item is joined with, the rare ones counting more.
+
+    A node counts as itself here, whatever its text says: which director it is matters more
+    than what directors are called.
+
+    Parameters
+    ----------
+    name
+        Name of the channel.
+    relations
+        Relations that are read as one.
+    vocabulary
+        Neighbours of warm items and their rarity.
+    """
+
+    name: str
+    relations: tuple[EdgeType, ...]
+    vocabulary: Vocabulary
+
+    @classmethod
+    def learn(cls, name: str, graph: KnowledgeGraph, relations: tuple[EdgeType, ...]) -> Self:
+        """Learn the neighbours that warm items have."""
+        near = joined_neighbours(graph, relations)
+        return cls(name, relations, Vocabulary.learn(near.adjacency[~graph.is_cold], near.keys))
+
+    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
+        """Give the rows of all items, [items, neighbours]."""
+        near = joined_neighbours(graph, self.relations)
+        return self.vocabulary.encode(near.adjacency, near.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class FarChannel:
+    """Which nodes lie two edges away from an item, by way of a node that is no item.
+
+    Parameters
+    ----------
+    name
+        Name of the channel.
+    vocabulary
+        Nodes two edges away from warm items and their rarity.
+    """
+
+    name: str
+    vocabulary: Vocabulary
+
+    @classmethod
+    def learn(cls, name: str, graph: KnowledgeGraph) -> Self:
+        """Learn the far neighbours that warm items have."""
+        far = far_neighbours(graph)
+        return cls(name, Vocabulary.learn(far.adjacency[~graph.is_cold], far.keys))
+
+    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
+        """Give the rows of all items, [items, far neighbours]."""
+        far = far_neighbours(graph)
+        return self.vocabulary.encode(far.adjacency, far.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedItemChannel:
+    """Which warm items share neighbours with an item: two hops from item to item.
+
+    Parameters
+    ----------
+    name
+        Name of the channel.
+    relations
+        Relations that are walked.
+    vocabulary
+        Shared neighbours and their rarity; hubs are left out.
+    anchors
+        Rows of the warm items in that vocabulary, [warm items, neighbours] float32.
+    """
+
+    name: str
+    relations: tuple[EdgeType, ...]
+    vocabulary: Vocabulary
+    anchors: sparse.csr_array
+
+    @classmethod
+    def learn(cls, name: str, graph: KnowledgeGraph, relations: tuple[EdgeType, ...]) -> Self:
+        """Learn the neighbours of warm items that are no hubs."""
+        near = joined_neighbours(graph, relations)
+        warm = near.adjacency[~graph.is_cold]
+        vocabulary = Vocabulary.learn(warm, near.keys, minimum=2, maximum=HUB_EDGES)
+        return cls(name, relations, vocabulary, vocabulary.encode(warm, near.keys))
+
+    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
+        """Give the rows of all items, [items, warm items]."""
+        near = joined_neighbours(graph, self.relations)
+        rows = self.vocabulary.encode(near.adjacency, near.keys)
+        return normalise_rows(sparse.csr_array(rows @ self.anchors.T))
+
+
+@dataclass(frozen=True, slots=True)
+class VectorChannel:
+    """The BERT vector of an item's own text, whitened.
+
+    Parameters
+    ----------
+    name
+        Name of the channel.
+    whitening
+        Whitening of the warm items' vectors.
+    """
+
+    name: str
+    whitening: Whitening
+
+    @classmethod
+    def learn(cls, name: str, graph: KnowledgeGraph, vectors: TextVectors) -> Self:
+        """Learn the whitening of the warm items' vectors."""
+        warm = vectors[graph.schema.item][~graph.is_cold]
+        return cls(name, Whitening.learn(warm[warm.any(axis=1)], WHITE_DIMENSIONS))
+
+    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> NDArray[np.float32]:
+        """Give the rows of all items, [items, K]."""
+        return self.whitening.apply(vectors[graph.schema.item])
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourVectorChannel:
+    """The mean of the whitened BERT vectors of an item's neighbours, the rare ones counting more.
+
+    Parameters
+    ----------
+    name
+        Name of the channel.
+    relations
+        Relations that are read as one.
+    vocabulary
+        Neighbours of warm items and their rarity.
+    whitening
+        Whitening of the neighbours' vectors.
+    """
+
+    name: str
+    relations: tuple[EdgeType, ...]
+    vocabulary: Vocabulary
+    whitening: Whitening
+
+    @classmethod
+    def learn(
+        cls,
+        name: str,
+        graph: KnowledgeGraph,
+        vectors: TextVectors,
+        relations: tuple[EdgeType, ...],
+    ) -> Self:
+        """Learn the whitening of the vectors of the warm items' neighbours."""
+        near = joined_neighbours(graph, relations)
+        warm = near.adjacency[~graph.is_cold]
+        texts = np.concatenate([vectors[node_type] for node_type in near.node_types])
+        reached = (np.bincount(warm.indices, minlength=len(near.keys)) > 0) & texts.any(axis=1)
+        whitening = Whitening.learn(texts[reached], WHITE_DIMENSIONS)
+        return cls(name, relations, Vocabulary.learn(warm, near.keys), whitening)
+
+    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> NDArray[np.float32]:
+        """Give the rows of all items, [items, K]."""
+        near = joined_neighbours(graph, self.relations)
+        texts = np.concatenate([vectors[node_type] for node_type in near.node_types])
+        white = self.whitening.apply(texts)
+        weighted = self.vocabulary.weigh(near.adjacency, near.keys)
+        return unit_rows(np.asarray(weighted @ white, dtype=np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureChannel:
+    """Numeric features of the items (image, audio, measurements), whitened.
+
+    Parameters
+    ----------
+    name
+        Name of the channel.
+    whitening
+        Whitening of the warm items' features.
+    """
+
+    name: str
+    whitening: Whitening
+
+    @classmethod
+    def learn(cls, name: str, graph: KnowledgeGraph) -> Self:
+        """Learn the whitening of the warm items' features."""
+        warm = _features(graph)[~graph.is_cold]
+        return cls(name, Whitening.learn(warm[warm.any(axis=1)], WHITE_DIMENSIONS))
+
+    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> NDArray[np.float32]:  # noqa: ARG002
+        """Give the rows of all items, [items, K]."""
+        return self.whitening.apply(_features(graph))
+
+
+def learn_channels(graph: KnowledgeGraph, vectors: TextVectors) -> list[Channel]:
+    """Learn every channel that the graph has content for.
+
+    Parameters
+    ----------
+    graph
+        The graph; its warm items give the statistics.
+    vectors
+        BERT vectors of the texts of each node type.
+
+    Returns
+    -------
+    list of Channel
+        Channels in which at least one warm item has a row that is not zero.
+    """
+    relations = tuple(item_relations(graph))
+    candidates: list[Channel] = [
+        TermChannel.learn("own words", graph, with_neighbours=False),
+        VectorChannel.learn("own text", graph, vectors),
+    ]
+    if graph.items.features is not None:
+        candidates.append(FeatureChannel.learn("features", graph))
+    if relations:
+        candidates += [
+            TermChannel.learn("words around", graph, with_neighbours=True),
+            NeighbourVectorChannel.learn("texts around", graph, vectors, relations),
+            NeighbourChannel.learn("neighbours", graph, relations),
+            RelatedItemChannel.learn("related items", graph, relations),
+            FarChannel.learn("far neighbours", graph),
+        ]
+    if len(relations) > 1:
+        candidates += [
+            NeighbourChannel.learn(f"{h} {r} {t}", graph, ((h, r, t),)) for h, r, t in relations
+        ]
+    return [channel for channel in candidates if _says_something(channel, graph, vectors)]
+
+
+def _says_something(channel: Channel, graph: KnowledgeGraph, vectors: TextVectors) -> bool:
+    rows = channel.encode(graph, vectors)[~graph.is_cold]
+    return bool(rows.nnz if sparse.issparse(rows) else rows.any())
+
+
+def _features(graph: KnowledgeGraph) -> NDArray[np.float32]:
+    features = graph.items.features
+    if features is None:
+        return np.zeros((len(graph.items), 1), np.float32)
+    return np.nan_to_num(features)
+
+
+def _item_terms(
+    graph: KnowledgeGraph, *, with_neighbours: bool
+) -> tuple[sparse.csr_array, pa.StringArray]:
+    if not with_neighbours:
+        counts, terms = count_terms(graph.items.texts)
+        return dampen(counts), terms
+    near = joined_neighbours(graph, item_relations(graph))
+    around = [
+        pc.utf8_slice_codeunits(graph.nodes[node_type].texts, 0, NEIGHBOUR_CHARACTERS)
+        for node_type in near.node_types
+    ]
+    counts, terms = count_terms(pa.concat_arrays([graph.items.texts, *around]))
+    own, others = counts[: len(graph.items)], counts[len(graph.items) :]
+    edges = near.adjacency.copy()
+    edges.data[:] = 1.0
+    return dampen(sparse.csr_array(own + edges @ others)), terms

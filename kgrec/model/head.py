@@ -1,0 +1,59 @@
+"""The bilinear head, solved in closed form.
+
+With item features F (after propagation) and collaborative scores S (users x warm items), the
+head is the W that minimises the squared error of ``S F_w W F_w'`` against S with a ridge
+penalty: ``score(u, i) = (S_u F_w) W f_i`` with ``W = (F_w' F_w + penalty I)^-1``.  By the
+push-through identity this is ``S_u (K_ww + penalty I)^-1 K_wi`` with the kernel ``K = F F'``,
+which is what is solved here: exact, linear in the catalogue once the warm block is factored,
+and differentiable.  (Ridge regression in its primal and dual form: Saunders, Gammerman and
+Vovk, ICML 1998.)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def factor_ridge(kernel: Tensor, penalty: Tensor) -> Tensor:
+    """Factor the regularised kernel of the warm items.
+
+    Parameters
+    ----------
+    kernel
+        Kernel among warm items, [W, W].
+    penalty
+        Ridge penalty of each warm item, [W]: the noise of what is known about it.
+
+    Returns
+    -------
+    Tensor
+        Lower Cholesky factor of ``kernel + diag(penalty)``, [W, W].
+    """
+    factor: Tensor = torch.linalg.cholesky(kernel + torch.diag(penalty))
+    return factor
+
+
+def solve_ridge(factor: Tensor, cross_kernel: Tensor) -> Tensor:
+    """Express items by the warm ones: ``(K_ww + penalty)^-1 K_wc``.
+
+    Parameters
+    ----------
+    factor
+        From :func:`factor_ridge`, [W, W].
+    cross_kernel
+        Kernel between warm items and the items wanted, [W, C].
+
+    Returns
+    -------
+    Tensor
+        Weights of the warm items, [W, C].
+
+    Examples
+    --------
+    >>> kernel = torch.eye(2)
+    >>> factor = factor_ridge(kernel, torch.tensor([1.0, 1.0]))
+    >>> solve_ridge(factor, torch.tensor([[1.0], [0.0]])).tolist()
+    [[0.5], [0.0]]
+    """
+    return torch.cholesky_solve(cross_kernel, factor)

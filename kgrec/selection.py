@@ -1,0 +1,465 @@
+"""Choice of what depends on the data, on validation pairs made from the training data alone.
+
+Two questions are asked.  How should new items be ranked?  Some warm items are hidden and ranked
+as if they were cold.  How should warm items be ranked?  Some pairs of each user are hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from kgrec.config import Config
+from kgrec.evaluation.metrics import ndcg, recall
+from kgrec.model.channels import Matrix
+from kgrec.model.collaborative import (
+    ease_weights,
+    gram_matrix,
+    low_pass_weights,
+    popularity,
+    score_spread,
+)
+from kgrec.model.head import factor_ridge, solve_ridge
+from kgrec.model.propagation import Propagation, channel_kernels
+from kgrec.retrieval import top_k
+from kgrec.training import Episode, make_episode, train_shares
+
+PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+SHARPNESSES = (1.0, 2.0, 3.0)
+RIDGES = (0.1, 0.3, 1.0)
+CONTENT_WEIGHTS = (0.0, 0.03, 0.1, 0.3)
+LOW_PASS_SHARES = (0.0, 0.2, 0.35, 0.5)
+
+DEFAULT_PENALTY = 100.0
+DEFAULT_RIDGE = 0.3
+DEFAULT_SHARPNESS = 2.0
+
+FOLDS = 5
+VALIDATION_FOLDS = 3
+EPISODES = 4
+HIDDEN_PAIRS = 0.2
+VALIDATION_USERS = 3_000
+LIST_LENGTH = 20
+FEWEST_ITEMS = 20  # with fewer warm items there is nothing to learn from
+FEWEST_USERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ColdSettings:
+    """How new items are ranked.
+
+    Parameters
+    ----------
+    penalty
+        Penalty of the collaborative teacher.
+    shares
+        Share of each channel, [C], summing to one.
+    sharpness
+        Sharpness of the kernel.
+    ridge
+        Ridge penalty of the head.
+    quality
+        Recall@20 plus NDCG@20 on the hidden items; NaN where nothing could be validated.
+    """
+
+    penalty: float = DEFAULT_PENALTY
+    shares: tuple[float, ...] = ()
+    sharpness: float = DEFAULT_SHARPNESS
+    ridge: float = DEFAULT_RIDGE
+    quality: float = float("nan")
+
+    def propagation(self) -> Propagation:
+        """Build the propagation that these settings describe."""
+        return Propagation(self.shares, self.sharpness)
+
+
+@dataclass(frozen=True, slots=True)
+class WarmSettings:
+    """How warm items are ranked.
+
+    Parameters
+    ----------
+    penalty
+        Penalty of EASE.
+    content
+        Weight of the content kernel in the Gram matrix, in units of the penalty.
+    low_pass
+        Share of the spectral smoothing in the scores.
+    quality
+        Recall@20 plus NDCG@20 on the hidden pairs; NaN where nothing could be validated.
+    """
+
+    penalty: float = DEFAULT_PENALTY
+    content: float = 0.1
+    low_pass: float = 0.2
+    quality: float = float("nan")
+
+
+def prior_shares(names: Sequence[str], relation_names: Iterable[str]) -> list[float]:
+    """Give the shares that the channels start from.
+
+    Parameters
+    ----------
+    names
+        Names of the channels.
+    relation_names
+        Names of the channels that carry a single relation.
+
+    Returns
+    -------
+    list of float
+        One for each general channel, and 2.5 for all single relations together.
+    """
+    single = set(relation_names)
+    count = max(1, sum(name in single for name in names))
+    return [2.5 / count if name in single else 1.0 for name in names]
+
+
+def can_validate(histories: sparse.csr_array) -> bool:
+    """Tell whether there are enough items and users to learn anything from.
+
+    Parameters
+    ----------
+    histories
+        [users, W].
+    """
+    used = np.bincount(histories.indices, minlength=histories.shape[1]) > 0
+    several = np.diff(histories.indptr) > 1
+    return int(used.sum()) >= FEWEST_ITEMS and int(several.sum()) >= FEWEST_USERS
+
+
+def quality_of(scores: NDArray[np.float32], positives: NDArray[np.float32]) -> float:
+    """Add recall@20 and NDCG@20 of some lists.
+
+    Parameters
+    ----------
+    scores
+        [U, N].
+    positives
+        1 for a positive, [U, N]; every row has one.
+
+    Returns
+    -------
+    float
+        Mean over users.
+    """
+    columns, _ = top_k(scores, LIST_LENGTH)
+    hits = np.take_along_axis(positives, np.maximum(columns, 0), axis=1) > 0
+    hits &= columns >= 0
+    count = positives.sum(axis=1).astype(np.int64)
+    return float(np.mean(recall(hits, count) + ndcg(hits, count)))
+
+
+def choose_cold_settings(
+    histories: sparse.csr_array,
+    rows: Sequence[Matrix],
+    prior: Sequence[float],
+    config: Config,
+    seed: int,
+) -> ColdSettings:
+    """Train the propagation and choose how new items are ranked.
+
+    Penalty, sharpness and ridge are chosen on three folds of hidden items with equal shares;
+    then the shares are trained on all items drawn.
+
+    Parameters
+    ----------
+    histories
+        [users, W].
+    rows
+        For each channel the rows of the same items, [W, D].
+    prior
+        Shares to start from, [C].
+    config
+        The model's settings.
+    seed
+        Seed of the draws.
+
+    Returns
+    -------
+    ColdSettings
+        The best found; the prior where there is too little data.
+    """
+    start = Propagation(prior, 0.0)
+    best = ColdSettings(shares=_shares(start))
+    if not can_validate(histories):
+        return best
+    random = np.random.default_rng(seed)
+    items = random.permutation(histories.shape[1])[: config.selection_items]
+    trials = [
+        _ColdTrial(histories, rows, items, fold, start, seed) for fold in range(VALIDATION_FOLDS)
+    ]
+    best = _climb(
+        PENALTIES,
+        best.penalty,
+        best,
+        lambda now, penalty: _better_cold(trials, now, replace(now, penalty=penalty)),
+    )
+    for sharpness in SHARPNESSES:
+        for ridge in RIDGES:
+            best = _better_cold(trials, best, replace(best, sharpness=sharpness, ridge=ridge))
+    trained = _train(histories, rows, items[: config.episode_items], best, prior, config, seed)
+    return replace(best, shares=_shares(trained))
+
+
+Settings = TypeVar("Settings", "ColdSettings", "WarmSettings")
+
+
+def _climb(
+    grid: Sequence[float],
+    start: float,
+    best: Settings,
+    improve: Callable[[Settings, float], Settings],
+) -> Settings:
+    """Walk along a grid from its start, up and then down, as long as it gets better."""
+    centre = grid.index(start)
+    best = improve(best, start)
+    for path in (grid[centre + 1 :], grid[:centre][::-1]):
+        for value in path:
+            before, best = best, improve(best, value)
+            if best is before:
+                break
+    return best
+
+
+def _shares(propagation: Propagation) -> tuple[float, ...]:
+    return tuple(propagation.shares().tolist())
+
+
+class _ColdTrial:
+    """Hides one fold of the items and measures settings on it."""
+
+    def __init__(
+        self,
+        histories: sparse.csr_array,
+        rows: Sequence[Matrix],
+        items: NDArray[np.int64],
+        fold: int,
+        start: Propagation,
+        seed: int,
+    ) -> None:
+        self._histories = histories
+        self._seed = seed + fold
+        self._hidden = np.sort(items[fold::FOLDS])
+        self._known = np.sort(np.delete(items, np.s_[fold::FOLDS]))
+        known = [matrix[self._known] for matrix in rows]
+        self._among_known = start.kernel(known, known)
+        self._towards_hidden = start.kernel(known, [matrix[self._hidden] for matrix in rows])
+        self._episodes: dict[float, Episode] = {}
+
+    def quality(self, settings: ColdSettings) -> float:
+        episode = self._episode(settings.penalty)
+        if not len(episode.positives):
+            return 0.0
+        sharpen = Propagation([1.0], settings.sharpness).sharpen
+        penalty = torch.full((len(self._known),), settings.ridge)
+        factor = factor_ridge(sharpen(self._among_known), penalty)
+        scores = episode.scores @ solve_ridge(factor, sharpen(self._towards_hidden))
+        return quality_of(scores.numpy(), episode.positives.numpy())
+
+    def _episode(self, penalty: float) -> Episode:
+        if penalty not in self._episodes:
+            self._episodes[penalty] = make_episode(
+                self._histories, self._known, self._hidden, penalty, VALIDATION_USERS, self._seed
+            )
+        return self._episodes[penalty]
+
+
+def _better_cold(
+    trials: Sequence[_ColdTrial], best: ColdSettings, candidate: ColdSettings
+) -> ColdSettings:
+    quality = float(np.mean([trial.quality(candidate) for trial in trials]))
+    improved = np.isnan(best.quality) or quality > best.quality
+    return replace(candidate, quality=quality) if improved else best
+
+
+def _train(
+    histories: sparse.csr_array,
+    rows: Sequence[Matrix],
+    items: NDArray[np.int64],
+    settings: ColdSettings,
+    prior: Sequence[float],
+    config: Config,
+    seed: int,
+) -> Propagation:
+    part = histories[:, items]
+    everything = np.arange(len(items))
+    episodes = [
+        make_episode(
+            part,
+            np.setdiff1d(everything, fold),
+            fold,
+            settings.penalty,
+            config.episode_users,
+            seed + number,
+        )
+        for number, fold in enumerate(np.array_split(everything, EPISODES))
+    ]
+    propagation = Propagation(prior, settings.sharpness)
+    episodes = [episode for episode in episodes if len(episode.positives)]
+    if episodes and config.steps:
+        own = [matrix[items] for matrix in rows]
+        train_shares(
+            propagation,
+            channel_kernels(own, own),
+            episodes,
+            steps=config.steps,
+            learning_rate=config.learning_rate,
+            prior_strength=config.prior_strength,
+            ridge=settings.ridge,
+        )
+    return propagation
+
+
+def choose_warm_settings(
+    histories: sparse.csr_array,
+    content_kernel: Callable[[NDArray[np.int64]], Tensor],
+    config: Config,
+    seed: int,
+) -> WarmSettings:
+    """Choose how warm items are ranked.
+
+    Parameters
+    ----------
+    histories
+        [users, W].
+    content_kernel
+        Gives the mixed inner products among some of the items, [K] -> [K, K].
+    config
+        The model's settings.
+    seed
+        Seed of the draws.
+
+    Returns
+    -------
+    WarmSettings
+        The best found, one setting after the other; the defaults where there is too little data.
+    """
+    if not can_validate(histories):
+        return WarmSettings()
+    random = np.random.default_rng(seed)
+    items = np.sort(random.permutation(histories.shape[1])[: config.selection_items])
+    trial = _WarmTrial(histories[:, items], content_kernel(items), config, random)
+    best = WarmSettings(low_pass=0.0)
+    best = _climb(
+        PENALTIES,
+        best.penalty,
+        best,
+        lambda now, penalty: trial.better(now, replace(now, penalty=penalty)),
+    )
+    for content in CONTENT_WEIGHTS:
+        best = trial.better(best, replace(best, content=content))
+    for low_pass in LOW_PASS_SHARES if config.low_pass_rank else ():
+        best = trial.better(best, replace(best, low_pass=low_pass))
+    return best
+
+
+class _WarmTrial:
+    """Hides some pairs of each user and measures settings on them."""
+
+    def __init__(
+        self,
+        histories: sparse.csr_array,
+        content: Tensor,
+        config: Config,
+        random: np.random.Generator,
+    ) -> None:
+        self._content = content
+        self._rank = config.low_pass_rank
+        self._seed = int(random.integers(2**31))
+        self._histories, hidden = hide_pairs(histories, HIDDEN_PAIRS, random)
+        eligible = np.flatnonzero(
+            (np.diff(self._histories.indptr) > 0) & (np.diff(hidden.indptr) > 0)
+        )
+        self._users = np.sort(random.permutation(eligible)[:VALIDATION_USERS])
+        self._positives = hidden[self._users].toarray()
+        self._seen = self._histories[self._users].nonzero()
+        self._low_pass: Tensor | None = None
+
+    def better(self, best: WarmSettings, candidate: WarmSettings) -> WarmSettings:
+        weights = self._weights(candidate)
+        scores = np.asarray(self._histories[self._users] @ weights.numpy())
+        scores[self._seen] = -np.inf
+        quality = quality_of(scores, self._positives)
+        improved = np.isnan(best.quality) or quality > best.quality
+        if not improved:
+            return best
+        return replace(candidate, quality=quality)
+
+    def _weights(self, settings: WarmSettings) -> Tensor:
+        if settings.low_pass and self._low_pass is None:
+            self._low_pass = low_pass_weights(self._histories, self._rank, self._seed)
+        sample = self._histories[self._users]
+        return warm_weights(self._histories, self._content, settings, self._low_pass, sample)
+
+
+def warm_weights(
+    histories: sparse.csr_array,
+    content: Tensor,
+    settings: WarmSettings,
+    low_pass: Tensor | None,
+    sample: sparse.csr_array,
+) -> Tensor:
+    """Learn the weights that rank warm items.
+
+    Parameters
+    ----------
+    histories
+        [users, W].
+    content
+        Mixed inner products among the items, [W, W].
+    settings
+        Penalty, weight of content and share of the low pass.
+    low_pass
+        From :func:`~kgrec.model.collaborative.low_pass_weights`; None counts as no share.
+    sample
+        Histories of some users, on whose scores the two parts are brought to one scale, [B, W].
+
+    Returns
+    -------
+    Tensor
+        [W, W], such that the scores of a user spread by about one.
+    """
+    gram = gram_matrix(histories)
+    gram.add_(content, alpha=settings.content * settings.penalty)
+    weights = ease_weights(gram, popularity(histories), settings.penalty)
+    weights.div_(score_spread(sample, weights))
+    if low_pass is None or not settings.low_pass:
+        return weights
+    weights.mul_(1.0 - settings.low_pass)
+    return weights.add_(low_pass, alpha=settings.low_pass / score_spread(sample, low_pass))
+
+
+def hide_pairs(
+    histories: sparse.csr_array, fraction: float, random: np.random.Generator
+) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """Split pairs at random.
+
+    Parameters
+    ----------
+    histories
+        [users, W].
+    fraction
+        Share of the pairs that is hidden.
+    random
+        Source of the draw.
+
+    Returns
+    -------
+    kept, hidden : csr_array
+        [users, W] each.
+    """
+    pairs = histories.tocoo()
+    hide = random.random(pairs.nnz) < fraction
+    parts = []
+    for chosen in (~hide, hide):
+        entries = (pairs.data[chosen], (pairs.row[chosen], pairs.col[chosen]))
+        parts.append(sparse.csr_array(entries, shape=histories.shape))
+    return parts[0], parts[1]

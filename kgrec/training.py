@@ -1,0 +1,213 @@
+"""Training of the propagation, by episodes that imitate the arrival of new items.
+
+Each step hides some warm items, treats them as cold, ranks them for the users who used them by
+the closed-form head solved on the remaining items, and moves the channel shares down the
+gradient of the ranking loss *through* that solve (episodic training, Vinyals et al., NeurIPS
+2016, with the differentiable ridge of Bertinetto et al., ICLR 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from kgrec.model.collaborative import ease_weights, gram_matrix, popularity
+from kgrec.model.head import factor_ridge, solve_ridge
+from kgrec.model.propagation import Propagation
+from kgrec.progress import track
+
+TEACHER_USER_EXPONENT = 0.25
+TEACHER_ITEM_EXPONENT = 0.3
+TEACHER_DIAGONAL = 0.5
+TARGET_EXPONENT = 0.1  # scores of an item used n times are divided by n^.1 before the head
+GRADIENT_DECAY = (0.9, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """Some items taken as cold, and what the others say of the users.
+
+    Parameters
+    ----------
+    known, hidden
+        Positions of the items that stay warm [A] and of those taken as cold [H].
+    scores
+        Collaborative scores of the known items for some users, [U, A].
+    positives
+        1 where the user used the hidden item, [U, H]; every user has one.
+    """
+
+    known: NDArray[np.int64]
+    hidden: NDArray[np.int64]
+    scores: Tensor
+    positives: Tensor
+
+
+def teacher_weights(histories: sparse.csr_array, penalty: float) -> Tensor:
+    """Learn the collaborative scores that content is taught to predict.
+
+    Parameters
+    ----------
+    histories
+        [users, W].
+    penalty
+        Penalty of EASE.
+
+    Returns
+    -------
+    Tensor
+        [W, W]; scores of often used items are damped, so that they don't drown the others.
+    """
+    popular = popularity(histories)
+    weights = ease_weights(
+        gram_matrix(histories, TEACHER_USER_EXPONENT),
+        popular,
+        penalty,
+        item_exponent=TEACHER_ITEM_EXPONENT,
+        diagonal=TEACHER_DIAGONAL,
+    )
+    return weights.div_(popular**TARGET_EXPONENT)
+
+
+def make_episode(
+    histories: sparse.csr_array,
+    known: NDArray[np.int64],
+    hidden: NDArray[np.int64],
+    penalty: float,
+    users: int,
+    seed: int,
+) -> Episode:
+    """Hide items and score the remaining ones.
+
+    Parameters
+    ----------
+    histories
+        [users, W].
+    known, hidden
+        Positions of the items that stay and of those that are hidden.
+    penalty
+        Penalty of EASE.
+    users
+        How many users to draw at most.
+    seed
+        Seed of that draw.
+
+    Returns
+    -------
+    Episode
+        Users without a known and a hidden item are left out; possibly nobody is left.
+    """
+    left, right = histories[:, known], histories[:, hidden]
+    eligible = np.flatnonzero((np.diff(left.indptr) > 0) & (np.diff(right.indptr) > 0))
+    if len(eligible) > users:
+        eligible = np.sort(np.random.default_rng(seed).choice(eligible, users, replace=False))
+    scores = left[eligible] @ teacher_weights(left, penalty).numpy()
+    positives = right[eligible].toarray()
+    return Episode(known, hidden, torch.from_numpy(np.asarray(scores)), torch.from_numpy(positives))
+
+
+def softmax_ranking_loss(logits: Tensor, positives: Tensor) -> Tensor:
+    """Measure how far the positives are from the top of each list.
+
+    The mean over users of the mean over their positives of ``-log softmax(logits)``.
+
+    Parameters
+    ----------
+    logits
+        [U, H].
+    positives
+        1 for a positive, else 0, [U, H]; every row has one.
+
+    Returns
+    -------
+    Tensor
+        Scalar.
+
+    Examples
+    --------
+    >>> loss = softmax_ranking_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+    >>> round(loss.item(), 4)
+    0.6931
+    """
+    likelihood = (torch.log_softmax(logits, dim=1) * positives).sum(dim=1)
+    return -(likelihood / positives.sum(dim=1)).mean()
+
+
+def train_shares(
+    propagation: Propagation,
+    kernels: Tensor,
+    episodes: Sequence[Episode],
+    *,
+    steps: int,
+    learning_rate: float,
+    prior_strength: float,
+    ridge: float,
+) -> list[float]:
+    """Train the channel shares of a propagation, in place.
+
+    Parameters
+    ----------
+    propagation
+        What is trained.
+    kernels
+        Inner products of all items that the episodes name, a matrix a channel, [C, W, W].
+    episodes
+        Used in turn.
+    steps
+        Number of steps.
+    learning_rate
+        Learning rate of Adam.
+    prior_strength
+        Weight of the squared offsets from the prior in the loss.
+    ridge
+        Ridge penalty to start from; it is trained along, and chosen anew afterwards.
+
+    Returns
+    -------
+    list of float
+        Loss of each step.
+    """
+    log_ridge = torch.nn.Parameter(torch.tensor(math.log(ridge)))
+    log_scale = torch.nn.Parameter(torch.tensor(0.0))
+    blocks = [_blocks(kernels, episode) for episode in episodes]
+    with torch.no_grad():
+        spread = _hidden_scores(propagation, blocks[0], episodes[0], log_ridge).std()
+    parameters = [propagation.offset, log_ridge, log_scale]
+    optimiser = torch.optim.Adam(parameters, lr=learning_rate, betas=GRADIENT_DECAY)
+    losses = []
+    for step in track(range(steps), "training the propagation"):
+        which = step % len(episodes)
+        scores = _hidden_scores(propagation, blocks[which], episodes[which], log_ridge)
+        logits = torch.exp(log_scale) * scores / spread
+        loss = softmax_ranking_loss(logits, episodes[which].positives)
+        penalty = prior_strength * propagation.offset.square().sum()
+        optimiser.zero_grad()
+        (loss + penalty).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+def _blocks(kernels: Tensor, episode: Episode) -> tuple[Tensor, Tensor]:
+    known, hidden = torch.from_numpy(episode.known), torch.from_numpy(episode.hidden)
+    rows = kernels[:, known]
+    return rows[:, :, known], rows[:, :, hidden]
+
+
+def _hidden_scores(
+    propagation: Propagation,
+    blocks: tuple[Tensor, Tensor],
+    episode: Episode,
+    log_ridge: Tensor,
+) -> Tensor:
+    among_known, towards_hidden = blocks
+    penalty = torch.exp(log_ridge).expand(len(episode.known))
+    factor = factor_ridge(propagation(among_known), penalty)
+    return episode.scores @ solve_ridge(factor, propagation(towards_hidden))
