@@ -262,7 +262,7 @@ class _ColdTrial:
         penalty = torch.full((len(self._known),), settings.ridge)
         factor = factor_ridge(sharpen(self._among_known), penalty)
         scores = episode.scores @ solve_ridge(factor, sharpen(self._towards_hidden))
-        return quality_of(scores.numpy(), episode.positives.numpy())
+        return quality_of(scores.numpy(force=True), episode.positives.numpy(force=True))
 
     def _episode(self, penalty: float) -> Episode:
         if penalty not in self._episodes:
@@ -385,7 +385,7 @@ class _WarmTrial:
 
     def better(self, best: WarmSettings, candidate: WarmSettings) -> WarmSettings:
         weights = self._weights(candidate)
-        scores = np.asarray(self._histories[self._users] @ weights.numpy())
+        scores = np.asarray(self._histories[self._users] @ weights.numpy(force=True))
         scores[self._seen] = -np.inf
         quality = quality_of(scores, self._positives)
         improved = np.isnan(best.quality) or quality > best.quality

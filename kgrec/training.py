@@ -108,9 +108,9 @@ def make_episode(
     eligible = np.flatnonzero((np.diff(left.indptr) > 0) & (np.diff(right.indptr) > 0))
     if len(eligible) > users:
         eligible = np.sort(np.random.default_rng(seed).choice(eligible, users, replace=False))
-    scores = left[eligible] @ teacher_weights(left, penalty).numpy()
+    scores = left[eligible] @ teacher_weights(left, penalty).numpy(force=True)
     positives = right[eligible].toarray()
-    return Episode(known, hidden, torch.from_numpy(np.asarray(scores)), torch.from_numpy(positives))
+    return Episode(known, hidden, torch.as_tensor(np.asarray(scores)), torch.as_tensor(positives))
 
 
 def softmax_ranking_loss(logits: Tensor, positives: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ def train_shares(
 
 
 def _blocks(kernels: Tensor, episode: Episode) -> tuple[Tensor, Tensor]:
-    known, hidden = torch.from_numpy(episode.known), torch.from_numpy(episode.hidden)
+    known, hidden = torch.as_tensor(episode.known), torch.as_tensor(episode.hidden)
     rows = kernels[:, known]
     return rows[:, :, known], rows[:, :, hidden]
 

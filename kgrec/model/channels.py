@@ -306,6 +306,25 @@ def learn_channels(graph: KnowledgeGraph, vectors: TextVectors) -> list[Channel]
     return [channel for channel in candidates if _says_something(channel, graph, vectors)]
 
 
+def keys_of(channel: Channel) -> pa.StringArray | None:
+    """Name the columns of a channel, where they have names.
+
+    Parameters
+    ----------
+    channel
+        Any channel.
+
+    Returns
+    -------
+    pyarrow.StringArray or None
+        Words, or ``type/id`` of the neighbours, one a column; None where the columns are
+        directions of a vector space or warm items.
+    """
+    if isinstance(channel, TermChannel | NeighbourChannel | FarChannel):
+        return channel.vocabulary.keys
+    return None
+
+
 def _says_something(channel: Channel, graph: KnowledgeGraph, vectors: TextVectors) -> bool:
     rows = channel.encode(graph, vectors)[~graph.is_cold]
     return bool(rows.nnz if sparse.issparse(rows) else rows.any())

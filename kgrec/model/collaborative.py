@@ -40,7 +40,7 @@ def gram_matrix(histories: sparse.csr_array, user_exponent: float = USER_EXPONEN
     weight = np.where(active, (np.maximum(count, 1) / mean) ** -user_exponent, 0.0)
     scaled = sparse.diags_array(np.sqrt(weight)) @ histories
     product = sparse.csr_array(scaled.T @ scaled)
-    return torch.from_numpy(product.toarray().astype(np.float32))
+    return torch.as_tensor(product.toarray().astype(np.float32))
 
 
 def popularity(histories: sparse.csr_array) -> Tensor:
@@ -58,7 +58,7 @@ def popularity(histories: sparse.csr_array) -> Tensor:
     """
     count = np.bincount(histories.indices, minlength=histories.shape[1]).astype(np.float32)
     used = count[count > 0]
-    return torch.from_numpy(np.maximum(count, 1.0) / (used.mean() if len(used) else 1.0))
+    return torch.as_tensor(np.maximum(count, 1.0) / (used.mean() if len(used) else 1.0))
 
 
 def ease_weights(
@@ -138,7 +138,7 @@ def low_pass_weights(histories: sparse.csr_array, rank: int, seed: int) -> Tenso
     _, _, vectors = svds(sparse.csr_array(normalised), k=rank, v0=start, tol=1e-3)
     left = (vectors * items**-0.5).T.astype(np.float32)
     right = (vectors * items**SINGULAR_EXPONENT).astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(left @ right))
+    return torch.as_tensor(np.ascontiguousarray(left @ right))
 
 
 def score_spread(histories: NDArray[np.float32] | sparse.csr_array, weights: Tensor) -> float:
@@ -156,5 +156,5 @@ def score_spread(histories: NDArray[np.float32] | sparse.csr_array, weights: Ten
     float
         Mean over users of the standard deviation over items.
     """
-    scores = np.asarray(histories @ weights.numpy())
+    scores = np.asarray(histories @ weights.numpy(force=True))
     return float(scores.std(axis=1).mean()) or 1.0

@@ -88,7 +88,7 @@ class Propagation(nn.Module):
         """
         mixture = torch.zeros(rows[0].shape[0], columns[0].shape[0])
         for share, left, right in zip(self.shares().tolist(), rows, columns, strict=True):
-            mixture += share * torch.from_numpy(inner_products(left, right))
+            mixture += share * torch.as_tensor(inner_products(left, right))
         return self.sharpen(mixture)
 
 
@@ -124,4 +124,4 @@ def channel_kernels(rows: Sequence[Matrix], columns: Sequence[Matrix]) -> Tensor
         [C, A, B] float32.
     """
     pairs = zip(rows, columns, strict=True)
-    return torch.stack([torch.from_numpy(inner_products(left, right)) for left, right in pairs])
+    return torch.stack([torch.as_tensor(inner_products(left, right)) for left, right in pairs])

@@ -1,0 +1,201 @@
+"""Fitting of the network and of the list that mixes warm and cold items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from kgrec.calibration import MixedTrial, Mixing, calibrate, without_seen
+from kgrec.config import Config
+from kgrec.graph import KnowledgeGraph
+from kgrec.model.channels import Channel, Matrix, NeighbourChannel
+from kgrec.model.collaborative import low_pass_weights, score_spread
+from kgrec.model.head import factor_ridge
+from kgrec.model.network import Network
+from kgrec.model.propagation import Propagation
+from kgrec.selection import (
+    FOLDS,
+    HIDDEN_PAIRS,
+    ColdSettings,
+    WarmSettings,
+    can_validate,
+    choose_cold_settings,
+    choose_warm_settings,
+    hide_pairs,
+    prior_shares,
+    warm_weights,
+)
+from kgrec.training import teacher_weights
+
+SPREAD_USERS = 1_000
+MIXING_USERS = 2_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """What fitting leaves behind.
+
+    Parameters
+    ----------
+    network
+        The fitted network.
+    core
+        Positions of the core items among the graph's items, [W].
+    mixing
+        How warm and cold items share a list.
+    cold, warm
+        The settings that were chosen.
+    """
+
+    network: Network
+    core: NDArray[np.int64]
+    mixing: Mixing
+    cold: ColdSettings
+    warm: WarmSettings
+
+
+def choose_core(histories: sparse.csr_array, limit: int) -> NDArray[np.int64]:
+    """Choose the items that get collaborative weights: the most used, ties by position.
+
+    Parameters
+    ----------
+    histories
+        [users, items].
+    limit
+        How many at most.
+
+    Returns
+    -------
+    ndarray of int64
+        Positions, ascending.
+    """
+    count = np.bincount(histories.indices, minlength=histories.shape[1])
+    order = np.argsort(-count, kind="stable")[:limit]
+    return np.sort(order[count[order] > 0])
+
+
+def fit_network(
+    graph: KnowledgeGraph,
+    channels: Sequence[Channel],
+    rows: Sequence[Matrix],
+    config: Config,
+    seed: int,
+) -> Fit:
+    """Choose, train and solve everything.
+
+    Parameters
+    ----------
+    graph
+        The graph and its interactions.
+    channels
+        Channels learned from the graph.
+    rows
+        For each channel the rows of all items.
+    config
+        The model's settings.
+    seed
+        Seed of every draw.
+
+    Returns
+    -------
+    Fit
+        The network and how it came about.
+    """
+    histories = graph.interaction_matrix()
+    core = choose_core(histories, config.core_items)
+    own = histories[:, core]
+    core_rows = [matrix[core] for matrix in rows]
+    prior = _prior(channels)
+    cold = choose_cold_settings(own, core_rows, prior, config, seed)
+    blend = Propagation(cold.shares, 0.0)
+
+    def content(items: NDArray[np.int64]) -> Tensor:
+        part = [matrix[items] for matrix in core_rows]
+        return blend.kernel(part, part)
+
+    warm = choose_warm_settings(own, content, config, seed)
+    mixing = _fit_mixing(own, core_rows, cold, warm, config, seed)
+    core_weights = _solve_warm(own, content(np.arange(len(core))), warm, config, seed)
+    teacher = _solve_teacher(own, cold, seed)
+    inverse = _solve_content(core_rows, cold)
+    network = Network(
+        tuple(channels), cold.propagation().cpu(), core_weights.cpu(), teacher.cpu(), inverse.cpu()
+    )
+    return Fit(network, core, mixing, cold, warm)
+
+
+def _prior(channels: Sequence[Channel]) -> list[float]:
+    names = [channel.name for channel in channels]
+    single = [
+        channel.name
+        for channel in channels
+        if isinstance(channel, NeighbourChannel) and len(channel.relations) == 1
+    ]
+    return prior_shares(names, single if len(single) > 1 else ())
+
+
+def _sample(histories: sparse.csr_array, seed: int) -> sparse.csr_array:
+    users = np.flatnonzero(np.diff(histories.indptr))
+    drawn = np.random.default_rng(seed).permutation(users)[:SPREAD_USERS]
+    return histories[np.sort(drawn)]
+
+
+def _solve_warm(
+    histories: sparse.csr_array, content: Tensor, settings: WarmSettings, config: Config, seed: int
+) -> Tensor:
+    low_pass = (
+        low_pass_weights(histories, config.low_pass_rank, seed) if settings.low_pass else None
+    )
+    return warm_weights(histories, content, settings, low_pass, _sample(histories, seed))
+
+
+def _solve_teacher(histories: sparse.csr_array, settings: ColdSettings, seed: int) -> Tensor:
+    weights = teacher_weights(histories, settings.penalty)
+    return weights.div_(score_spread(_sample(histories, seed), weights))
+
+
+def _solve_content(rows: Sequence[Matrix], settings: ColdSettings) -> Tensor:
+    kernel = settings.propagation().kernel(rows, rows)
+    penalty = torch.full((len(kernel),), settings.ridge)
+    return torch.cholesky_inverse(factor_ridge(kernel, penalty))
+
+
+def _fit_mixing(
+    histories: sparse.csr_array,
+    rows: Sequence[Matrix],
+    cold: ColdSettings,
+    warm: WarmSettings,
+    config: Config,
+    seed: int,
+) -> Mixing:
+    if not can_validate(histories):
+        return Mixing()
+    random = np.random.default_rng(seed + 2)
+    items = random.permutation(histories.shape[1])[: config.selection_items]
+    hidden, known = np.sort(items[::FOLDS]), np.sort(np.delete(items, np.s_[::FOLDS]))
+    kept, held_out = hide_pairs(histories, HIDDEN_PAIRS, random)
+    kept = kept[:, known]
+    eligible = np.flatnonzero(np.diff(kept.indptr) > 0)
+    eligible = eligible[np.diff(held_out[:, items].indptr)[eligible] > 0]
+    users = np.sort(random.permutation(eligible)[:MIXING_USERS])
+    if not len(users):
+        return Mixing()
+    known_rows, hidden_rows = ([matrix[part] for matrix in rows] for part in (known, hidden))
+    content = Propagation(cold.shares, 0.0).kernel(known_rows, known_rows)
+    weights = _solve_warm(kept, content, warm, config, seed)
+    towards_hidden = cold.propagation().kernel(known_rows, hidden_rows)
+    columns = _solve_teacher(kept, cold, seed) @ (_solve_content(known_rows, cold) @ towards_hidden)
+    own = kept[users]
+    trial = MixedTrial(
+        without_seen(np.asarray(own @ weights.numpy(force=True)), own),
+        np.asarray(own @ columns.numpy(force=True)),
+        held_out[users][:, known].toarray(),
+        held_out[users][:, hidden].toarray(),
+    )
+    return calibrate(trial, config.cold_tolerance)
