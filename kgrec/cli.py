@@ -1,0 +1,490 @@
+"""The command line: read, call the verbs, print.
+
+What takes long to import is imported inside the commands that need it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from kgrec.errors import ConfigError, KgrecError, SourceError
+from kgrec.terminal import (
+    announce,
+    frame_records,
+    frame_table,
+    make_console,
+    measured_table,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kgrec.config import Config
+    from kgrec.graph import KnowledgeGraph
+    from kgrec.lineup import Maker, Measured
+    from kgrec.recommender import Recommender
+    from kgrec.schema import GraphSchema
+    from kgrec.sources.opening import SourceOptions
+
+USER_ERROR = 2
+
+
+class CandidateSet(StrEnum):
+    """Which items are ranked in an evaluation."""
+
+    COLD = "cold"
+    WARM = "warm"
+    ALL = "all"
+
+
+class _Group(TyperGroup):
+    """Answers an error that kgrec raises on purpose with one line, and no traceback."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401
+        try:
+            return super().invoke(ctx)
+        except KgrecError as error:
+            print(f"kgrec: {' '.join(str(error).split())}", file=sys.stderr)
+            raise typer.Exit(USER_ERROR) from None
+
+
+app = typer.Typer(
+    name="kgrec",
+    cls=_Group,
+    help="Recommendations of items that nobody has used yet, from your knowledge graph.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="bolt:// or neo4j:// address, RDF file, folder of tables, or embedded Cypher file",
+    ),
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="folder that `kgrec train` wrote")]
+Schema = Annotated[
+    str | None,
+    typer.Option(
+        "--schema",
+        metavar="DIR",
+        help="graph schema folder, or the name of one that comes with kgrec; may be left out "
+        "where the source is a folder with a schema.toml",
+    ),
+]
+Username = Annotated[
+    str | None, typer.Option(envvar="NEO4J_USERNAME", help="user of a bolt:// source")
+]
+Password = Annotated[
+    str | None,
+    typer.Option(
+        envvar="NEO4J_PASSWORD",
+        show_default=False,
+        help="password of a bolt:// source; better in the environment, where others don't see it",
+    ),
+]
+Database = Annotated[
+    str | None, typer.Option(envvar="NEO4J_DATABASE", help="database of a bolt:// source")
+]
+Device = Annotated[
+    str | None, typer.Option(metavar="D", help="device of torch, cpu or cuda say; best by default")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="settings of the model, TOML")
+]
+Length = Annotated[int, typer.Option("-n", min=1, help="how many at most")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for machines")]
+History = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ID,ID", help="items that somebody outside the graph has used"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    username: str | None
+    password: str | None
+    database: str | None
+
+
+@app.command(epilog="Example: kgrec demo")
+def demo(
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="one seed, and no baseline that is trained step by step"),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show kgrec on the data that comes with it: graph, comparison, recommendations.
+
+    Builds an embedded Cypher database of Debian's Python packages, reads it, fits kgrec and the
+    baselines, and ranks the 54 packages that no project of the graph depends on yet.  Needs no
+    network and, on two cores, one to three minutes.
+    """
+    from kgrec.demo import run_demo
+
+    result = run_demo(None if as_json else make_console(), quick=quick)
+    if as_json:
+        print_json(result)
+
+
+@app.command(
+    epilog="Example: NEO4J_PASSWORD=… kgrec check bolt://localhost:7687 --schema movies "
+    "--username neo4j"
+)
+def check(
+    source: Source,
+    schema: Schema = None,
+    username: Username = None,
+    password: Password = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look a graph over: what is there, what is missing, what is wrong.
+
+    Ends with exit code 2 if no graph can be built from the source.
+    """
+    from kgrec.check import check_tables
+    from kgrec.sources import open_tables
+
+    declared = _find_schema(source, schema)
+    options = _source_options(source, _Login(username, password, database))
+    announce(f"reading {source}")
+    report = check_tables(declared, open_tables(source, declared, **options))
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        make_console().print(report)
+    if not report.ok:
+        faults = sum(problem.severity == "error" for problem in report.problems)
+        raise ConfigError(f"{source}: {faults} errors to put right before a graph can be built")
+
+
+@app.command(epilog="Example: kgrec train ./shop --schema ./shop_schema --output shop.kgrec")
+def train(
+    source: Source,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="MODEL", help="folder to write")
+    ],
+    schema: Schema = None,
+    config: ConfigFile = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed of every random draw")] = 0,
+    device: Device = None,
+    force: Annotated[bool, typer.Option("--force", help="replace a model that is there")] = False,
+    username: Username = None,
+    password: Password = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn from a graph and save the model."""
+    if output.exists() and not force:
+        raise ConfigError(f"{output} exists: name another folder, or replace it with --force")
+    settings = _load_settings(config)
+    _check_device(device)
+    graph = _read_graph(source, schema, _Login(username, password, database))
+    from kgrec.lineup import make_encoder
+    from kgrec.recommender import Recommender
+
+    announce(f"fitting {graph}")
+    start = time.perf_counter()
+    model = Recommender(settings, encoder=make_encoder(settings, device), device=device)
+    model.fit(graph, seed=seed).save(output)
+    _report_training(output, model, time.perf_counter() - start, as_json=as_json)
+
+
+@app.command(
+    epilog="Example: kgrec recommend shop.kgrec --user ada --user bob -n 5 --output best.parquet"
+)
+def recommend(
+    model: Model,
+    user: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="a user of the graph; may be repeated")
+    ] = None,
+    history: History = None,
+    n: Length = 10,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="write .parquet, .csv or .tsv"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recommend items to users of the graph, or to somebody with a given history."""
+    _refuse_both(user, history)
+    _check_suffix(output)
+    ranker = _load_model(model)
+    items = _split_ids(history)
+    frame = ranker.recommend(user, n) if user else ranker.recommend_for(items, n)
+    if output is None:
+        _show_frame(frame, as_json=as_json)
+        return
+    _write_frame(frame, output)
+    _show_facts({"output": str(output), "rows": len(frame)}, as_json=as_json)
+
+
+@app.command(epilog="Example: kgrec similar shop.kgrec --item blue-kettle -n 5")
+def similar(
+    model: Model,
+    item: Annotated[list[str], typer.Option(metavar="ID", help="an item; may be repeated")],
+    n: Length = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Find the items most like others, cold ones among them."""
+    _show_frame(_load_model(model).similar_items(item, n), as_json=as_json)
+
+
+@app.command(epilog="Example: kgrec explain shop.kgrec --user ada --item blue-kettle")
+def explain(
+    model: Model,
+    item: Annotated[str, typer.Option(metavar="ID", help="the item to explain")],
+    user: Annotated[str | None, typer.Option(metavar="ID", help="a user of the graph")] = None,
+    history: History = None,
+    n: Length = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Say why an item is recommended: what of the history speaks for it, and how they relate."""
+    _refuse_both(user, history)
+    ranker = _load_model(model)
+    items = _split_ids(history)
+    frame = ranker.explain(user, item, n) if user else ranker.explain_for(items, item, n)
+    _show_frame(frame, as_json=as_json)
+
+
+@app.command(
+    epilog="Example: kgrec evaluate ./shop --schema ./shop_schema --test held_out.tsv "
+    "--candidates cold -k 20 -k 100 --model kgrec,textnearest --seed 0 --seed 1"
+)
+def evaluate(
+    source: Source,
+    test: Annotated[
+        Path, typer.Option(metavar="FILE", help="held-out pairs, columns user and item")
+    ],
+    schema: Schema = None,
+    candidates: Annotated[
+        CandidateSet, typer.Option(help="items to rank: those without interactions, others, all")
+    ] = CandidateSet.COLD,
+    k: Annotated[
+        list[int] | None,
+        typer.Option("-k", min=1, help="length of the lists; may be repeated; 20 by default"),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,NAME",
+            help="models to compare, or all; kgrec, popularity and textnearest by default",
+        ),
+    ] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="fit with this seed; may be repeated; 0 by default"),
+    ] = None,
+    config: ConfigFile = None,
+    device: Device = None,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="show 95 % confidence intervals over users")
+    ] = False,
+    username: Username = None,
+    password: Password = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit models on a graph and rank every candidate for the users of held-out pairs.
+
+    Models: kgrec, popularity, textnearest, tfidfprofile, graphneighbourvote, itemknn, ease, als,
+    contentridge, kernelridgeease, lightgcn, dropoutnet, clcrec.
+    """
+    from kgrec.evaluation import read_pairs
+
+    settings = _load_settings(config)
+    _check_device(device)
+    makers = _choose_models(_split_ids(model), settings, device)
+    pairs = read_pairs(test)
+    graph = _read_graph(source, schema, _Login(username, password, database))
+    _check_pairs(graph, pairs, test)
+    seeds, lengths = seed or [0], k or [20]
+    measured = list(_measure_all(makers, graph, pairs, candidates, lengths, seeds))
+    if as_json:
+        print_json({"source": source, "test": str(test), "models": [m.to_dict() for m in measured]})
+        return
+    title = f"{graph}\n{candidates.value} candidates, {measured[0].report.users:,} users"
+    make_console().print(measured_table(measured, intervals=confidence, title=escape(title)))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _find_schema(source: str, schema: str | None) -> GraphSchema:
+    from kgrec.datasets import schema_folder
+    from kgrec.schema import load_schema
+    from kgrec.storage import is_saved_graph, load_graph
+
+    if schema is not None:
+        folder = Path(schema)
+        is_name = folder.name == schema and not folder.is_dir()
+        return load_schema(schema_folder(schema) if is_name else folder)
+    place = Path(source)
+    if is_saved_graph(place):
+        return load_graph(place).schema
+    if (place / "schema.toml").is_file():
+        return load_schema(place)
+    raise ConfigError(f"{source} has no schema.toml: name a graph schema folder with --schema")
+
+
+def _source_options(source: str, login: _Login) -> SourceOptions:
+    if "://" not in source:  # the environment may hold a login that is meant for others
+        return {}
+    if login.username is None or login.password is None:
+        if login.username != login.password:
+            raise ConfigError(
+                "username and password belong together: give both, by --username and --password "
+                "or by NEO4J_USERNAME and NEO4J_PASSWORD"
+            )
+        return {"database": login.database}
+    return {"auth": (login.username, login.password), "database": login.database}
+
+
+def _read_graph(source: str, schema: str | None, login: _Login) -> KnowledgeGraph:
+    from kgrec.sources import open_graph
+
+    declared = _find_schema(source, schema)
+    announce(f"reading {source}")
+    graph = open_graph(source, declared, **_source_options(source, login))
+    if not len(graph.interactions):
+        raise SourceError(
+            f"{source} has no interactions to learn from: look at what fills them, and at the "
+            "report of `kgrec check`"
+        )
+    return graph
+
+
+def _load_settings(path: Path | None) -> Config:
+    from kgrec.config import Config, load_config
+
+    return Config() if path is None else load_config(path)
+
+
+def _check_device(device: str | None) -> None:
+    if device is None:
+        return
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for CUDA
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"the device '{device}' is not to be had: {reason}") from error
+
+
+def _load_model(folder: Path) -> Recommender:
+    from kgrec.recommender import Recommender
+
+    announce(f"loading {folder}")
+    return Recommender.load(folder)
+
+
+def _choose_models(names: list[str], settings: Config, device: str | None) -> dict[str, Maker]:
+    from kgrec.lineup import choose_makers, make_encoder, missing_package, ranker_makers
+
+    makers = ranker_makers(make_encoder(settings, device), settings, device)
+    if names == ["all"]:
+        return {name: make for name, make in makers.items() if not missing_package(name)}
+    return choose_makers(makers, names or ["kgrec", "popularity", "textnearest"])
+
+
+def _check_pairs(graph: KnowledgeGraph, pairs: pd.DataFrame, path: Path) -> None:
+    """Look the ids up before anything is fitted."""
+    if pairs.empty:
+        raise ConfigError(f"{path} holds no pair: give held-out interactions")
+    graph.positions(graph.schema.user, pairs["user"].unique())
+    graph.positions(graph.schema.item, pairs["item"].unique())
+
+
+def _measure_all(
+    makers: dict[str, Maker],
+    graph: KnowledgeGraph,
+    pairs: pd.DataFrame,
+    candidates: CandidateSet,
+    lengths: list[int],
+    seeds: list[int],
+) -> Iterator[Measured]:
+    from kgrec.lineup import fit_model, measure
+
+    for name, make in makers.items():
+        announce(f"fitting {name}")
+        fits = (fit_model(make, graph, seed) for seed in dict.fromkeys(seeds))
+        yield measure(name, fits, pairs, candidates=candidates.value, k=lengths)
+
+
+def _split_ids(values: list[str] | None) -> list[str]:
+    parts = [part.strip() for value in values or [] for part in value.split(",")]
+    return [part for part in parts if part]
+
+
+def _refuse_both(user: object, history: list[str] | None) -> None:
+    if bool(user) == bool(_split_ids(history)):
+        raise ConfigError("give either --user or --history, and not both")
+
+
+def _check_suffix(path: Path | None) -> None:
+    if path is not None and path.suffix not in (".parquet", ".csv", ".tsv"):
+        raise ConfigError(f"{path} must end in .parquet, .csv or .tsv")
+
+
+def _write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write beside the file and rename, so that nobody reads half of it."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as beside:
+            unfinished = Path(beside) / path.name
+            if path.suffix == ".parquet":
+                frame.to_parquet(unfinished, index=False)
+            else:
+                frame.to_csv(unfinished, sep="," if path.suffix == ".csv" else "\t", index=False)
+            unfinished.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {error}") from error
+
+
+def _show_frame(frame: pd.DataFrame, *, as_json: bool) -> None:
+    if as_json:
+        print_json(frame_records(frame))
+    else:
+        make_console().print(frame_table(frame))
+
+
+def _show_facts(facts: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        print(f"{name}: {value}")
+
+
+def _report_training(output: Path, model: Recommender, seconds: float, *, as_json: bool) -> None:
+    facts: dict[str, object] = {
+        "model": str(output),
+        "graph": repr(model.graph),
+        "seconds": round(seconds, 1),
+        "validation": model.validation if as_json else json.dumps(model.validation),
+    }
+    _show_facts(facts, as_json=as_json)
+
+
+if __name__ == "__main__":
+    main()
