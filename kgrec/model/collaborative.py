@@ -14,6 +14,8 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 from torch import Tensor
 
+from kgrec.model.head import factor_positive
+
 USER_EXPONENT = 0.5  # a user with n items counts n^-0.5 in the Gram matrix
 ITEM_EXPONENT = 0.15  # scale of an item used n times: n^-0.15
 SINGULAR_EXPONENT = 0.1  # how much popularity comes back after the low pass
@@ -98,7 +100,7 @@ def ease_weights(
     inverse = gram * scale[:, None]
     inverse *= scale
     inverse.diagonal().add_(penalty)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(inverse))
+    inverse = torch.cholesky_inverse(factor_positive(inverse))
     own = inverse.diagonal().clone()
     weights = inverse.mul_(-(diagonal / own + (1.0 - diagonal) * penalty))
     weights.diagonal().copy_((1.0 - diagonal) * (1.0 - penalty * own))

@@ -15,6 +15,26 @@ import torch
 from torch import Tensor
 
 
+def factor_positive(matrix: Tensor) -> Tensor:
+    """Factor a positive definite matrix, in double precision where its own does not suffice.
+
+    Parameters
+    ----------
+    matrix
+        Symmetric and positive definite, [W, W].
+
+    Returns
+    -------
+    Tensor
+        Lower Cholesky factor, [W, W], of the type of the matrix.
+    """
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if failed:
+        factor = torch.linalg.cholesky(matrix.double()).to(matrix.dtype)
+    return factor
+
+
 def factor_ridge(kernel: Tensor, penalty: Tensor) -> Tensor:
     """Factor the regularised kernel of the warm items.
 
@@ -30,8 +50,7 @@ def factor_ridge(kernel: Tensor, penalty: Tensor) -> Tensor:
     Tensor
         Lower Cholesky factor of ``kernel + diag(penalty)``, [W, W].
     """
-    factor: Tensor = torch.linalg.cholesky(kernel + torch.diag(penalty))
-    return factor
+    return factor_positive(kernel + torch.diag(penalty))
 
 
 def solve_ridge(factor: Tensor, cross_kernel: Tensor) -> Tensor:

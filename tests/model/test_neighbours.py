@@ -1,0 +1,134 @@
+"""Adjacency of a small graph whose every edge is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from kgrec.graph import GraphTables, KnowledgeGraph
+from kgrec.model.neighbours import (
+    Neighbourhood,
+    edge_matrix,
+    far_neighbours,
+    item_neighbours,
+    item_relations,
+    joined_neighbours,
+    node_keys,
+)
+from kgrec.schema import GraphSchema, NodeSchema, RelationSchema
+
+from tests.films import film_graph
+
+GENRE = ("film", "has_genre", "genre")
+SEQUEL = ("film", "sequel_of", "film")
+
+
+def deep_graph() -> KnowledgeGraph:
+    """Make films with studios in countries: directed by people who were born in countries."""
+    schema = GraphSchema(
+        name="deep",
+        user="fan",
+        item="film",
+        interaction="saw",
+        nodes={
+            "fan": NodeSchema(text=False),
+            "film": NodeSchema(),
+            "person": NodeSchema(),
+            "country": NodeSchema(),
+        },
+        relations={
+            "directed": RelationSchema(head="person", tail="film"),
+            "wrote": RelationSchema(head="person", tail="film"),
+            "born_in": RelationSchema(head="person", tail="country"),
+            "near": RelationSchema(head="country", tail="country"),
+        },
+    )
+    types = {"a": "film", "b": "film", "p": "person", "q": "person", "x": "country", "y": "country"}
+    edges = [
+        ("p", "directed", "a", 2.0),
+        ("q", "directed", "b", None),
+        ("p", "wrote", "b", None),
+        ("p", "wrote", "a", None),
+        ("p", "born_in", "x", 3.0),
+        ("q", "born_in", "y", None),
+        ("x", "near", "y", None),
+    ]
+    names = ("head", "relation", "tail", "weight")
+    return KnowledgeGraph.from_tables(
+        schema,
+        GraphTables(
+            pa.table({"id": list(types), "type": list(types.values())}),
+            pa.table(dict(zip(names, zip(*edges, strict=True), strict=True))),
+            pa.table({"user": ["u"], "item": ["a"]}),
+        ),
+    )
+
+
+def as_edges(near: Neighbourhood) -> dict[tuple[int, str], float]:
+    entries = near.adjacency.tocoo()
+    return {
+        (int(row), near.keys[int(column)].as_py()): float(value)
+        for row, column, value in zip(entries.row, entries.col, entries.data, strict=True)
+    }
+
+
+def test_relations_that_touch_items() -> None:
+    assert item_relations(film_graph()) == [GENRE, SEQUEL]
+    assert [relation for _, relation, _ in item_relations(deep_graph())] == ["directed", "wrote"]
+
+
+def test_neighbours_of_another_type() -> None:
+    kind, adjacency = item_neighbours(film_graph(), GENRE)
+    assert kind == "genre"
+    assert adjacency.toarray().tolist() == [[0, 1], [0, 1], [1, 0]]  # noir, scifi
+
+
+def test_neighbours_at_the_head_of_an_edge() -> None:
+    kind, adjacency = item_neighbours(deep_graph(), ("person", "directed", "film"))
+    assert kind == "person"
+    assert adjacency.toarray().tolist() == [[2, 0], [0, 1]]
+
+
+def test_items_joined_with_items_share_a_neighbour() -> None:
+    kind, adjacency = item_neighbours(film_graph(), SEQUEL)
+    assert kind == "film"
+    assert adjacency.toarray().tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+
+
+def test_relations_side_by_side() -> None:
+    near = joined_neighbours(film_graph(), [GENRE, SEQUEL])
+    assert near.node_types == ("genre", "film")
+    assert near.keys.to_pylist() == [
+        "genre/noir",
+        "genre/scifi",
+        "film/alien",
+        "film/aliens",
+        "film/heat",
+    ]
+    assert near.adjacency.shape == (3, 5)
+    deep = joined_neighbours(deep_graph(), item_relations(deep_graph()))
+    assert as_edges(deep) == {(0, "person/p"): 2, (1, "person/p"): 1, (1, "person/q"): 1}
+
+
+def test_two_edges_away() -> None:
+    assert as_edges(far_neighbours(deep_graph())) == {
+        (0, "country/x"): 6,
+        (1, "country/x"): 3,
+        (1, "country/y"): 1,
+    }
+    assert far_neighbours(film_graph()).adjacency.shape == (3, 0)
+
+
+def test_no_relations() -> None:
+    near = joined_neighbours(film_graph(), [])
+    assert near.adjacency.shape == (3, 0)
+    assert near.node_types == ()
+    assert len(near.keys) == 0
+
+
+def test_one_relation_as_a_matrix() -> None:
+    assert edge_matrix(deep_graph(), ("person", "born_in", "country")).toarray().tolist() == [
+        [3, 0],
+        [0, 1],
+    ]
+    assert edge_matrix(film_graph(), SEQUEL).dtype == np.float32
+    assert node_keys(film_graph(), "person").to_pylist() == ["person/ada", "person/bob"]
