@@ -182,10 +182,8 @@ class TextEncoder:
         ArtifactError
             If the model is not to be had or is broken.
         """
-        values = _as_strings(texts)
-        encoded = values.dictionary_encode()
-        vectors = self._encode_distinct(encoded.dictionary)
-        rows = np.asarray(pc.fill_null(encoded.indices, -1))
+        distinct, rows = _distinct_texts(_as_strings(texts))
+        vectors = self._encode_distinct(distinct)
         result = np.zeros((len(rows), self.dimension), np.float32)
         result[rows >= 0] = vectors[rows[rows >= 0]]
         return result
@@ -353,10 +351,18 @@ def _as_strings(texts: Sequence[str | None] | pa.Array) -> pa.LargeStringArray:
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     try:
-        values = pa.array(texts, pa.large_string())
+        return pa.array(texts, pa.large_string())
     except pa.ArrowTypeError as error:
         raise TypeError(f"texts hold something else than texts: {error}") from error
-    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(values), ""), None, values)
+
+
+def _distinct_texts(values: pa.LargeStringArray) -> tuple[pa.LargeStringArray, NDArray[np.int64]]:
+    """Give each text that is there a number; null and blank ones are -1."""
+    encoded = values.dictionary_encode()
+    texts = encoded.dictionary
+    kept = np.asarray(pc.not_equal(pc.utf8_trim_whitespace(texts), ""))
+    numbers = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)  # the last one for null
+    return texts.filter(pa.array(kept)), numbers[np.asarray(pc.fill_null(encoded.indices, -1))]
 
 
 def _batches_of_equal_length(
