@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import sparse
 
+from kgrec.errors import SourceError
 from kgrec.graph import EdgeType, KnowledgeGraph
 from kgrec.model.neighbours import far_neighbours, item_relations, joined_neighbours
 from kgrec.model.vocabulary import Vocabulary, count_terms, dampen, normalise_rows
@@ -260,12 +261,26 @@ class FeatureChannel:
 
     @classmethod
     def learn(cls, name: str, graph: KnowledgeGraph) -> Self:
-        """Learn the whitening of the warm items' features."""
+        """Learn the whitening of the warm items' features; the graph must have some."""
         warm = _features(graph)[~graph.is_cold]
         return cls(name, Whitening.learn(warm[warm.any(axis=1)], WHITE_DIMENSIONS))
 
     def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> NDArray[np.float32]:  # noqa: ARG002
-        """Give the rows of all items, [items, K]."""
+        """Give the rows of all items, [items, K].
+
+        Raises
+        ------
+        SourceError
+            If the features have another width than those that were learned from.
+        """
+        if graph.items.features is None:
+            return np.zeros((len(graph.items), self.whitening.projection.shape[1]), np.float32)
+        given, learned = graph.items.features.shape[1], len(self.whitening.mean)
+        if given != learned:
+            raise SourceError(
+                f"features of type {graph.schema.item} have {given} numbers, and the model was "
+                f"learned from {learned}: give the same features, or fit a new model"
+            )
         return self.whitening.apply(_features(graph))
 
 
@@ -282,7 +297,8 @@ def learn_channels(graph: KnowledgeGraph, vectors: TextVectors) -> list[Channel]
     Returns
     -------
     list of Channel
-        Channels in which at least one warm item has a row that is not zero.
+        Channels in which at least one warm item has a row that is not zero; a single silent one
+        where the graph has no content at all.
     """
     relations = tuple(item_relations(graph))
     candidates: list[Channel] = [
@@ -303,7 +319,8 @@ def learn_channels(graph: KnowledgeGraph, vectors: TextVectors) -> list[Channel]
         candidates += [
             NeighbourChannel.learn(f"{h} {r} {t}", graph, ((h, r, t),)) for h, r, t in relations
         ]
-    return [channel for channel in candidates if _says_something(channel, graph, vectors)]
+    speaking = [channel for channel in candidates if _says_something(channel, graph, vectors)]
+    return speaking or candidates[:1]
 
 
 def keys_of(channel: Channel) -> pa.StringArray | None:

@@ -20,7 +20,8 @@ def unit_rows(rows: int, size: int, seed: int) -> NDArray[np.float32]:
 
 
 def dense(rows: Matrix) -> NDArray[np.float32]:
-    return rows if isinstance(rows, np.ndarray) else np.asarray(rows.toarray())
+    plain: NDArray[np.float32] = rows if isinstance(rows, np.ndarray) else rows.toarray()
+    return plain
 
 
 LEFT: list[Matrix] = [unit_rows(6, 3, 0), sparse.csr_array(unit_rows(6, 4, 1))]
