@@ -28,6 +28,7 @@ TEACHER_ITEM_EXPONENT = 0.3
 TEACHER_DIAGONAL = 0.5
 TARGET_EXPONENT = 0.1  # scores of an item used n times are divided by n^.1 before the head
 GRADIENT_DECAY = (0.9, 0.95)
+LEAST_RIDGE = 1e-3  # below this, duplicates make the kernel singular in float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def train_shares(
     log_scale = torch.nn.Parameter(torch.tensor(0.0))
     blocks = [_blocks(kernels, episode) for episode in episodes]
     with torch.no_grad():
-        spread = _hidden_scores(propagation, blocks[0], episodes[0], log_ridge).std()
+        spread = _spread(_hidden_scores(propagation, blocks[0], episodes[0], log_ridge))
     parameters = [propagation.offset, log_ridge, log_scale]
     optimiser = torch.optim.Adam(parameters, lr=learning_rate, betas=GRADIENT_DECAY)
     losses = []
@@ -195,6 +196,12 @@ def train_shares(
     return losses
 
 
+def _spread(scores: Tensor) -> float:
+    """Give the standard deviation of scores, or one where they are all the same."""
+    spread = scores.std().item() if scores.numel() > 1 else 0.0
+    return spread if spread > 0 else 1.0
+
+
 def _blocks(kernels: Tensor, episode: Episode) -> tuple[Tensor, Tensor]:
     known, hidden = torch.as_tensor(episode.known), torch.as_tensor(episode.hidden)
     rows = kernels[:, known]
@@ -208,6 +215,6 @@ def _hidden_scores(
     log_ridge: Tensor,
 ) -> Tensor:
     among_known, towards_hidden = blocks
-    penalty = torch.exp(log_ridge).expand(len(episode.known))
+    penalty = torch.exp(log_ridge).clamp_min(LEAST_RIDGE).expand(len(episode.known))
     factor = factor_ridge(propagation(among_known), penalty)
     return episode.scores @ solve_ridge(factor, propagation(towards_hidden))

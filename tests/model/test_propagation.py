@@ -20,7 +20,7 @@ def unit_rows(rows: int, size: int, seed: int) -> NDArray[np.float32]:
 
 
 def dense(rows: Matrix) -> NDArray[np.float32]:
-    plain: NDArray[np.float32] = rows if isinstance(rows, np.ndarray) else rows.toarray()
+    plain: NDArray[np.float32] = rows.toarray() if sparse.issparse(rows) else rows
     return plain
 
 
