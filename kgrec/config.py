@@ -24,7 +24,7 @@ class Config(BaseModel):
     20
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     text_model: str = Field(default=DEFAULT_MODEL, description="BERT model, by name or folder")
     pooling: Literal["mean", "cls"] = Field(default="mean", description="pooling of BERT's tokens")

@@ -32,8 +32,8 @@ from kgrec.retrieval import top_k
 from kgrec.training import Episode, make_episode, train_shares
 
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
-SHARPNESSES = (1.0, 2.0, 3.0)
-RIDGES = (0.1, 0.3, 1.0)
+SHARPNESSES = (0.0, 0.5, 1.0, 2.0, 3.0)
+RIDGES = (0.1, 0.3, 1.0, 3.0)
 CONTENT_WEIGHTS = (0.0, 0.03, 0.1, 0.3)
 LOW_PASS_SHARES = (0.0, 0.2, 0.35, 0.5)
 
@@ -196,15 +196,23 @@ def choose_cold_settings(
     trials = [
         _ColdTrial(histories, rows, items, fold, start, seed) for fold in range(VALIDATION_FOLDS)
     ]
+
+    def measured(candidate: ColdSettings, best: ColdSettings) -> ColdSettings:
+        return _better_cold(trials, best, candidate)
+
     best = _climb(
-        PENALTIES,
-        best.penalty,
-        best,
-        lambda now, penalty: _better_cold(trials, now, replace(now, penalty=penalty)),
+        PENALTIES, best.penalty, best, lambda now, value: measured(replace(now, penalty=value), now)
     )
-    for sharpness in SHARPNESSES:
-        for ridge in RIDGES:
-            best = _better_cold(trials, best, replace(best, sharpness=sharpness, ridge=ridge))
+    for _ in range(2):
+        best = _climb(
+            RIDGES, best.ridge, best, lambda now, value: measured(replace(now, ridge=value), now)
+        )
+        best = _climb(
+            SHARPNESSES,
+            best.sharpness,
+            best,
+            lambda now, value: measured(replace(now, sharpness=value), now),
+        )
     trained = _train(histories, rows, items[: config.episode_items], best, prior, config, seed)
     return replace(best, shares=_shares(trained))
 
@@ -347,6 +355,8 @@ def choose_warm_settings(
     random = np.random.default_rng(seed)
     items = np.sort(random.permutation(histories.shape[1])[: config.selection_items])
     trial = _WarmTrial(histories[:, items], content_kernel(items), config, random)
+    if not trial.has_users:
+        return WarmSettings()
     best = WarmSettings(low_pass=0.0)
     best = _climb(
         PENALTIES,
@@ -382,6 +392,10 @@ class _WarmTrial:
         self._positives = hidden[self._users].toarray()
         self._seen = self._histories[self._users].nonzero()
         self._low_pass: Tensor | None = None
+
+    @property
+    def has_users(self) -> bool:
+        return len(self._users) > 0
 
     def better(self, best: WarmSettings, candidate: WarmSettings) -> WarmSettings:
         weights = self._weights(candidate)

@@ -15,8 +15,7 @@ SHARPNESSES = (0.0, 2.0)
 
 def unit_rows(rows: int, size: int, seed: int) -> NDArray[np.float32]:
     vectors = np.random.default_rng(seed).normal(size=(rows, size))
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit.astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
 def dense(rows: Matrix) -> NDArray[np.float32]:

@@ -1,0 +1,68 @@
+"""Settings: from TOML, and refused by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from kgrec.config import Config, load_config
+from kgrec.errors import ConfigError
+from pydantic import ValidationError
+
+
+def write(folder: Path, content: str) -> Path:
+    path = folder / "kgrec.toml"
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def test_read_from_toml(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "steps = 7\npooling = 'cls'\ncold_tolerance = 0\n"))
+    assert (config.steps, config.pooling, config.cold_tolerance) == (7, "cls", 0.0)
+    assert config.learning_rate == Config().learning_rate
+    assert load_config(write(tmp_path, "")) == Config()
+
+
+def test_json_and_back() -> None:
+    config = Config(steps=3, text_model="some/folder")
+    assert Config(**json.loads(json.dumps(config.model_dump(mode="json")))) == config
+
+
+def test_every_field_is_described() -> None:
+    assert all(field.description for field in Config.model_fields.values())
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().steps = 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("step = 3", r"'step': .*; fields are text_model, "),
+        ("steps = -1", r"'steps': .*greater than or equal to 0"),
+        ("steps = 'many'", r"'steps': "),
+        ("cold_tolerance = 1.0", r"'cold_tolerance': .*less than 1"),
+        ("learning_rate = inf", r"'learning_rate': .*finite"),
+        ("prior_strength = nan", r"'prior_strength': "),
+        ("pooling = 'max'", r"'pooling': .*'mean' or 'cls'"),
+        ("steps = -1\nstep = 3", r"'steps': .*; 'step': "),
+        ("steps =", r"is not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, content: str, message: str) -> None:
+    path = write(tmp_path, content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml can't be read"):
+        load_config(tmp_path / "nowhere.toml")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_config(binary)
