@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kgrec.config import Config
+    from kgrec.evaluation import EvaluationReport
     from kgrec.graph import KnowledgeGraph
     from kgrec.lineup import Maker, Measured
     from kgrec.recommender import Recommender
@@ -309,19 +310,24 @@ def evaluate(
     contentridge, kernelridgeease, lightgcn, dropoutnet, clcrec.
     """
     from kgrec.evaluation import read_pairs
+    from kgrec.lineup import encode_texts, make_encoder, ranker_makers
 
     settings = _load_settings(config)
     _check_device(device)
-    makers = _choose_models(_split_ids(model), settings, device)
+    encoder = make_encoder(settings, device)
+    makers = _choose_models(_split_ids(model), ranker_makers(encoder, settings, device))
     pairs = read_pairs(test)
     graph = _read_graph(source, schema, _Login(username, password, database))
     _check_pairs(graph, pairs, test)
+    announce("encoding texts")
+    encode_texts(graph, encoder, makers)
     seeds, lengths = seed or [0], k or [20]
     measured = list(_measure_all(makers, graph, pairs, candidates, lengths, seeds))
     if as_json:
-        print_json({"source": source, "test": str(test), "models": [m.to_dict() for m in measured]})
+        models = [_compared(entry, measured[0]) for entry in measured]
+        print_json({"source": source, "test": str(test), "models": models})
         return
-    title = f"{graph}\n{candidates.value} candidates, {measured[0].report.users:,} users"
+    title = _describe_users(measured[0].report)
     make_console().print(measured_table(measured, intervals=confidence, title=escape(title)))
 
 
@@ -399,10 +405,9 @@ def _load_model(folder: Path) -> Recommender:
     return Recommender.load(folder)
 
 
-def _choose_models(names: list[str], settings: Config, device: str | None) -> dict[str, Maker]:
-    from kgrec.lineup import choose_makers, make_encoder, missing_package, ranker_makers
+def _choose_models(names: list[str], makers: dict[str, Maker]) -> dict[str, Maker]:
+    from kgrec.lineup import choose_makers, missing_package
 
-    makers = ranker_makers(make_encoder(settings, device), settings, device)
     if names == ["all"]:
         return {name: make for name, make in makers.items() if not missing_package(name)}
     return choose_makers(makers, names or ["kgrec", "popularity", "textnearest"])
@@ -430,6 +435,24 @@ def _measure_all(
         announce(f"fitting {name}")
         fits = (fit_model(make, graph, seed) for seed in dict.fromkeys(seeds))
         yield measure(name, fits, pairs, candidates=candidates.value, k=lengths)
+
+
+def _compared(measured: Measured, reference: Measured) -> dict[str, Any]:
+    """Give what was measured as plain values, with the differences from the first model."""
+    differences = frame_records(measured.difference(reference))
+    return {**measured.to_dict(), "against": reference.model, "differences": differences}
+
+
+def _describe_users(report: EvaluationReport) -> str:
+    left_out = (
+        f"left out: {report.users_without_history:,} users without a history, "
+        f"{report.users_without_pair:,} without a pair among the candidates, "
+        f"{report.seen_pairs:,} pairs that are in the history"
+    )
+    return (
+        f"{report.candidate_count:,} candidates ({report.candidates}) ranked for "
+        f"{report.users:,} users; {left_out}"
+    )
 
 
 def _split_ids(values: list[str] | None) -> list[str]:

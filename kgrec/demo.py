@@ -19,6 +19,7 @@ from kgrec.graph import KnowledgeGraph
 from kgrec.lineup import (
     Fitted,
     Measured,
+    encode_texts,
     fit_model,
     make_encoder,
     measure,
@@ -29,7 +30,6 @@ from kgrec.ranker import Ranker
 from kgrec.schema import load_schema
 from kgrec.sources import read_cypher_file
 from kgrec.terminal import announce, format_value, frame_records, frame_table, measured_table
-from kgrec.text import TextEncoder
 
 SEEDS = (0, 1, 2)
 LENGTHS = (5, 10)  # of 54 candidates: lists of 20 would hold a third of them
@@ -106,7 +106,8 @@ def _read_graph() -> KnowledgeGraph:
 def _compare(graph: KnowledgeGraph, test: pd.DataFrame, quick: bool) -> _Comparison:
     config = Config()
     encoder = make_encoder(config)
-    _encode_once(graph, encoder)
+    announce("encoding texts with BERT, which later runs find in the cache")
+    encode_texts(graph, encoder, [MODEL])
     makers = ranker_makers(encoder, config)
     reasons = {name: reason for name in makers if (reason := _reason_to_skip(name, quick))}
     make = makers.pop(MODEL)
@@ -126,13 +127,6 @@ def _reason_to_skip(model: str, quick: bool) -> str | None:
     if package:
         return f"needs {package}: pip install 'kgrec[als]'"
     return "takes long" if quick and model in SLOW_MODELS else None
-
-
-def _encode_once(graph: KnowledgeGraph, encoder: TextEncoder) -> None:
-    """Encode every text beforehand, so that no model's time holds what all of them share."""
-    announce("encoding texts with BERT, which later runs find in the cache")
-    for table in graph.nodes.values():
-        encoder.encode(table.texts)
 
 
 def _comparison_table(measured: Sequence[Measured]) -> Table:

@@ -108,6 +108,26 @@ class Measured:
         values = [report.mean(metric, k) for report in self.reports]
         return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
+    def difference(self, reference: Measured) -> pd.DataFrame:
+        """Compare with another model over the same users.
+
+        Parameters
+        ----------
+        reference
+            The other model, evaluated alike.
+
+        Returns
+        -------
+        DataFrame
+            As :meth:`EvaluationReport.to_frame`, of the differences from the other model; the
+            interval is of the differences too, and narrower than those of the two means suggest.
+        """
+        mine, theirs = (
+            entry.report.per_user.set_index(["user", "positives"]) for entry in (self, reference)
+        )
+        per_user = (mine - theirs).reset_index()
+        return replace(self.report, per_user=per_user, coverage={}).to_frame()
+
     def to_dict(self) -> dict[str, Any]:
         """Give what was measured as plain values, ready for JSON.
 
@@ -235,6 +255,31 @@ def choose_makers(makers: Mapping[str, Maker], names: Sequence[str]) -> dict[str
         if package:
             raise ConfigError(f"the model {name} needs {package}: pip install 'kgrec[als]'")
     return {name: makers[name] for name in names}
+
+
+def encode_texts(graph: KnowledgeGraph, encoder: TextEncoder, models: Iterable[str]) -> None:
+    """Encode texts beforehand, so that no model's time holds what several of them share.
+
+    Parameters
+    ----------
+    graph
+        Whose texts are encoded; the encoder's cache keeps them.
+    encoder
+        The encoder of the models.
+    models
+        Names of the models; nothing is encoded if none of them reads vectors.
+    """
+    if not set(models) & {
+        "kgrec",
+        "textnearest",
+        "contentridge",
+        "kernelridgeease",
+        "dropoutnet",
+        "clcrec",
+    }:
+        return
+    for table in graph.nodes.values():
+        encoder.encode(table.texts)
 
 
 def fit_model(make: Maker, graph: KnowledgeGraph, seed: int) -> Fitted:

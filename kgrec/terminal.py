@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kgrec.lineup import Measured
 
-PLAIN_WIDTH = 160  # columns where the output is no terminal, so that no id is folded
+PLAIN_WIDTH = 200  # columns where the output is no terminal, so that no id is folded
 SHOWN_METRICS = ("recall", "ndcg", "precision", "hit_rate", "mrr")
 SHOWN_WITH_ALL = ("cold_recall", "warm_recall")
 
@@ -112,7 +112,8 @@ def measured_table(
     measured
         One a model, evaluated alike.
     intervals
-        Show the confidence interval under each mean.
+        Show the confidence interval under each mean, and the difference in recall from the first
+        model with an interval of its own.
     title
         What stands above the table.
 
@@ -125,32 +126,60 @@ def measured_table(
     with_all = any(entry.reports[0].candidates == "all" for entry in measured)
     metrics = SHOWN_METRICS + (SHOWN_WITH_ALL if with_all else ())
     table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("model", "k", *(metric.replace("_", " ") for metric in metrics), "fit s"):
+    compared = intervals and len(measured) > 1
+    headings = ["model", "k", *(metric.replace("_", " ") for metric in metrics), "fit s"]
+    headings += [f"recall against {measured[0].model}"] if compared else []
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
     for entry in measured:
-        _add_rows(table, entry, metrics, intervals)
+        reference = measured[0] if compared and entry is not measured[0] else None
+        _add_rows(table, entry, metrics, reference, intervals=intervals)
     return table
 
 
-def _add_rows(table: Table, measured: Measured, metrics: Sequence[str], intervals: bool) -> None:
-    found = {(row["metric"], row["k"]): row for row in frame_records(measured.report.to_frame())}
+def _add_rows(
+    table: Table,
+    measured: Measured,
+    metrics: Sequence[str],
+    reference: Measured | None,
+    *,
+    intervals: bool,
+) -> None:
+    found = _by_metric(measured.report.to_frame())
+    differences = {} if reference is None else _by_metric(measured.difference(reference))
     lengths = measured.reports[0].k
     seconds = sum(measured.fit_seconds) / len(measured.fit_seconds)
     for row, k in enumerate(lengths):
         cells = [
-            _metric_cell(found[metric, k], measured.spread(metric, k), intervals)
+            _metric_cell(found[metric, k], measured.spread(metric, k), intervals=intervals)
             for metric in metrics
         ]
         first = (measured.model, f"{seconds:.1f}") if row == 0 else ("", "")
-        table.add_row(first[0], str(k), *cells, first[1], end_section=row == len(lengths) - 1)
+        last = [
+            _metric_cell(values, math.nan, intervals=True)
+            for (metric, length), values in differences.items()
+            if (metric, length) == ("recall", k)
+        ]
+        table.add_row(
+            first[0],
+            str(k),
+            *cells,
+            first[1],
+            *last,
+            end_section=row == len(lengths) - 1,
+        )
 
 
-def _metric_cell(values: Mapping[str, float], spread: float, intervals: bool) -> str:
+def _by_metric(frame: pd.DataFrame) -> dict[tuple[str, int], dict[str, Any]]:
+    return {(row["metric"], row["k"]): row for row in frame_records(frame)}
+
+
+def _metric_cell(values: Mapping[str, float], spread: float, *, intervals: bool) -> str:
     lines = [format_value(values["mean"])]
     if not math.isnan(spread):
         lines.append(f"±{spread:.4f}")
     if intervals:
-        lines.append(f"{format_value(values['low'])} to {format_value(values['high'])}")
+        lines.append(f"[{values['low']:.3f}, {values['high']:.3f}]")
     return "\n".join(lines)
 
 

@@ -130,8 +130,6 @@ def test_help_has_an_example(command: str) -> None:
         (["--help"], 0, "evaluate"),
         (["check", "nowhere", "--schema", "debian"], 2, "kgrec: nowhere is missing"),
         (["train", "nowhere"], 2, "--output"),
-        (["check", "nowhere", "--unknown"], 2, "--unknown"),
-        (["nonsense"], 2, "nonsense"),
     ],
 )
 def test_exit_codes_of_the_process(arguments: list[str], code: int, expected: str) -> None:
@@ -147,6 +145,13 @@ def test_exit_codes_of_the_process(arguments: list[str], code: int, expected: st
     assert "Traceback" not in done.stderr
     if done.stderr.startswith("kgrec: "):
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("wrong", [["nonsense"], ["check", "x", "--unknown"], ["train", "x"]])
+def test_wrong_usage(wrong: list[str]) -> None:
+    result = run(*wrong)
+    assert result.exit_code == 2
+    assert "Usage" in result.output
 
 
 def test_check(shop: Path) -> None:
@@ -240,14 +245,21 @@ def test_evaluate(shop: Path) -> None:
     assert value(models["tfidfprofile"], "recall", 1) == 1.0
     assert value(models["popularity"], "recall", 1) == 0.5  # all cold items are alike to it
     assert value(models["popularity"], "recall", 2) == 1.0
+    (worse,) = [row for row in models["popularity"]["differences"] if row["metric"] == "recall"][:1]
+    assert (models["popularity"]["against"], worse["mean"]) == ("kgrec", -0.5)
+    assert worse["low"] < -0.5 < worse["high"] < 0
+    assert not any(row["mean"] for row in models["kgrec"]["differences"])
     spreads = [row["spread"] for row in models["kgrec"]["metrics"] if row["metric"] == "recall"]
     assert spreads == [0.0, 0.0]
 
 
 def test_evaluate_shows_a_table(shop: Path) -> None:
     call = ("evaluate", str(shop), "--test", str(shop / "test.tsv"), "-k", "1", "--confidence")
-    shown = run(*call, "--model", "popularity", "--candidates", "all").output
-    for expected in ("popularity", "recall", "hit rate", "cold recall", " to ", "all candidates"):
+    shown = run(*call, "--model", "popularity,tfidfprofile", "--candidates", "all").output
+    for expected in (
+        *("popularity", "hit rate", "cold recall", "[0.", "recall against popularity"),
+        *("24 candidates (all) ranked for 20 users", "0 users without a history"),
+    ):
         assert expected in shown
 
 
