@@ -3,7 +3,7 @@
 ``python -m benchmarks.quality --data SOURCE`` converts the data sets that are there, fits every
 model with every seed in a process of its own, and writes ``<data set>.json`` and
 ``<data set>.md`` after each.  What a results file holds already is not measured again, so that an
-interrupted run goes on where it was; ``--fresh`` forgets it.
+interrupted run goes on where it was; ``--fresh`` forgets it, which a changed model asks for.
 
 - ``cold``: items without any interaction are ranked for the users who took one up.
 - ``warm``: the usual split of interactions; ``all`` ranks every item.
@@ -214,7 +214,8 @@ def _missing(
             if model == "kgrec-frozen" and protocol.name == "warm":
                 continue  # no item is held back there
             for seed in seeds:
-                if str(seed) not in results.get(protocol.name, {}).get(model, {}):
+                former = results.get(protocol.name, {}).get(model, {}).get(str(seed), {})
+                if not former.get("candidates"):  # what failed is tried again
                     yield protocol, model, seed
 
 

@@ -146,8 +146,8 @@ def demo(
 
 
 @app.command(
-    epilog="Example: NEO4J_PASSWORD=… kgrec check bolt://localhost:7687 --schema movies "
-    "--username neo4j"
+    epilog="Example: NEO4J_USERNAME=neo4j NEO4J_PASSWORD=… kgrec check bolt://localhost:7687 "
+    "--schema ./my_schema"
 )
 def check(
     source: Source,

@@ -178,7 +178,7 @@ def _metric_cell(values: Mapping[str, float], spread: float, *, intervals: bool)
     lines = [format_value(values["mean"])]
     if not math.isnan(spread):
         lines.append(f"±{spread:.4f}")
-    if intervals:
+    if intervals and not math.isnan(values["low"]):  # one user has no interval
         lines.append(f"[{values['low']:.3f}, {values['high']:.3f}]")
     return "\n".join(lines)
 
