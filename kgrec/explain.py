@@ -21,6 +21,7 @@ from kgrec.model.network import ItemWeights, Network
 from kgrec.model.propagation import inner_products
 
 USED_TOGETHER = "used together"
+NOTHING_SHARED = "nothing shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,16 @@ def explain_item(
         Greatest contribution first, with the columns ``history_item``, ``contribution`` (the
         contributions of the whole history sum to the item's score before mixing),
         ``through`` (the warm item that leads to a cold one; None for a warm item), ``channel``
-        (the way in which the two are alike, or "used together") and ``shared`` (the neighbour
-        or word that weighs most there, None for a text).
+        (the way in which the two are alike, "used together", or "nothing shared") and ``shared``
+        (the neighbour or word that weighs most there, None for a text).
+
+    Raises
+    ------
+    ValueError
+        If n is negative.
     """
+    if n < 0:
+        raise ValueError(f"{n} reasons can't be given: ask for 0 or more")
     used = history.indices[history.data > 0].astype(np.int64)
     contributions = _contributions(item_weights, used, item)
     best = np.argsort(-contributions, kind="stable")[:n]
@@ -124,6 +132,8 @@ def _strongest_link(network: Network, rows: Sequence[Matrix], left: int, right: 
         for share, matrix in zip(shares, rows, strict=True)
     ]
     strongest = int(np.argmax(parts))
+    if parts[strongest] <= 0:
+        return _Link(NOTHING_SHARED, None)
     channel, matrix = network.channels[strongest], rows[strongest]
     keys = keys_of(channel)
     if keys is None or not sparse.issparse(matrix):

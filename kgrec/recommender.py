@@ -341,8 +341,16 @@ def _typical_history(histories: sparse.csr_array) -> NDArray[np.float32]:
     return total / np.float32(max(histories.shape[0], 1))
 
 
+def _known(facts: dict[str, object]) -> dict[str, object]:
+    """Write None for what was not measured: JSON has no NaN."""
+    return {
+        name: None if isinstance(value, float) and np.isnan(value) else value
+        for name, value in facts.items()
+    }
+
+
 def _describe(fit: Fit) -> dict[str, object]:
     names = [channel.name for channel in fit.network.channels]
-    cold, warm = asdict(fit.cold), asdict(fit.warm)
+    cold, warm = _known(asdict(fit.cold)), _known(asdict(fit.warm))
     cold["shares"] = dict(zip(names, fit.cold.shares, strict=True))
     return {"core_items": len(fit.core), "cold": cold, "warm": warm, "mixing": asdict(fit.mixing)}

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
-from transformers import BertConfig, BertModel
-
 WORDS = ("crew", "planet", "thief", "bank", "film", "a", "the", "to")
 
 
@@ -24,6 +21,9 @@ def save_random_bert(folder: Path) -> Path:
     Path
         The folder.
     """
+    import torch  # takes seconds: not for every test
+    from transformers import BertConfig, BertModel
+
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))

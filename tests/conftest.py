@@ -18,7 +18,10 @@ from kgrec import datasets
 from kgrec.graph import KnowledgeGraph
 from kgrec.schema import GraphSchema, load_schema
 from kgrec.sources import read_rdf
+from kgrec.text import TextEncoder
 from neo4j.exceptions import DriverError, Neo4jError
+
+from tests.bert import save_random_bert
 
 PASSWORD = "loopback-only"  # noqa: S105  of a server that lives as long as the tests
 DATABASE = "kgrec"
@@ -87,6 +90,13 @@ def debian_bolt(bolt_server: BoltServer) -> BoltServer:
         data, bolt_server.uri, auth=bolt_server.auth, database=bolt_server.database
     )
     return bolt_server
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> TextEncoder:
+    """Encode by a random BERT, where it doesn't matter what texts mean."""
+    folder = save_random_bert(tmp_path_factory.mktemp("bert"))
+    return TextEncoder(folder, max_length=32, cache_dir=False)
 
 
 def _free_ports() -> tuple[int, int]:

@@ -1,0 +1,163 @@
+"""Reasons: exact contributions, and the planted neighbour that two items share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+from kgrec import Config, Recommender, TextEncoder
+from kgrec.explain import NOTHING_SHARED, USED_TOGETHER, explain_item
+from kgrec.fitting import fit_network
+from kgrec.graph import KnowledgeGraph
+from kgrec.model.channels import Channel, Matrix, NeighbourChannel, RelatedItemChannel, TermChannel
+from kgrec.model.neighbours import item_relations
+from kgrec.model.network import ItemWeights, Network, apply_network
+from scipy import sparse
+
+from tests.baselines.worlds import checkerboard
+from tests.evaluation.worlds import make_graph
+
+COLUMNS = ["history_item", "contribution", "through", "channel", "shared"]
+GENRES = {
+    "a": ["drama", "noir"],
+    "b": ["drama", "western"],
+    "c": ["drama"],
+    "cold": ["drama", "noir"],
+    "lonely": [],
+}
+TEXTS = {
+    "a": "the red planet",
+    "b": "the grey bank",
+    "c": "the end",
+    "cold": "a red sky",
+    "lonely": None,
+}
+WATCHED = [("ada", "a"), ("ada", "b"), ("bob", "a"), ("bob", "c"), ("eve", "b"), ("eve", "c")]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network of chosen channels, applied to its graph."""
+
+    graph: KnowledgeGraph
+    network: Network
+    item_weights: ItemWeights
+    rows: Sequence[Matrix]
+
+    def explain(self, history: Sequence[str], item: str, n: int = 9) -> pd.DataFrame:
+        row = np.zeros((1, len(self.graph.items)), np.float32)
+        row[0, self.graph.items.positions(history)] = 1
+        position = int(self.graph.items.positions([item])[0])
+        return explain_item(
+            self.graph,
+            self.network,
+            self.item_weights,
+            self.rows,
+            sparse.csr_array(row),
+            position,
+            n,
+        )
+
+
+def fit(kind: str) -> Fitted:
+    graph = make_graph(TEXTS, WATCHED, GENRES)
+    relations = tuple(item_relations(graph))
+    channels: dict[str, Channel] = {
+        "neighbours": NeighbourChannel.learn("neighbours", graph, relations),
+        "words": TermChannel.learn("words around", graph, with_neighbours=True),
+        "related": RelatedItemChannel.learn("related items", graph, relations),
+    }
+    channel = channels[kind]
+    rows = [channel.encode(graph, {})]
+    fitted = fit_network(graph, [channel], rows, Config(), 0)
+    weights = apply_network(fitted.network, fitted.core, rows)
+    return Fitted(graph, fitted.network, weights, rows)
+
+
+@pytest.fixture(scope="module")
+def by_neighbours() -> Fitted:
+    return fit("neighbours")
+
+
+def test_a_cold_item_is_reached_through_the_rare_neighbour(by_neighbours: Fitted) -> None:
+    frame = by_neighbours.explain(["a"], "cold")
+    assert frame.columns.tolist() == COLUMNS
+    (reason,) = frame.to_dict("records")
+    assert reason["history_item"] == reason["through"] == "a"
+    assert reason["channel"] == "neighbours"
+    assert reason["shared"] == "genre/noir"  # and not the drama that every film has
+
+
+def test_a_word_that_two_items_share() -> None:
+    (reason,) = fit("words").explain(["a"], "cold").to_dict("records")
+    assert reason["channel"] == "words around"
+    assert reason["shared"] == "drama"  # 'red' and 'noir' are on one warm film only
+
+
+def test_a_channel_whose_columns_have_no_names() -> None:
+    (reason,) = fit("related").explain(["a"], "cold").to_dict("records")
+    assert (reason["channel"], reason["shared"]) == ("related items", None)
+
+
+def test_items_that_have_nothing_in_common_claim_nothing(by_neighbours: Fitted) -> None:
+    frame = by_neighbours.explain(["a", "b"], "lonely")
+    assert frame["channel"].tolist() == [NOTHING_SHARED] * 2
+    assert frame["shared"].isna().all()
+
+
+def test_warm_items_are_used_together(by_neighbours: Fitted) -> None:
+    frame = by_neighbours.explain(["a", "b"], "c")
+    assert frame["channel"].tolist() == [USED_TOGETHER] * 2
+    assert frame["through"].isna().all()
+    assert frame["shared"].isna().all()
+    assert frame["contribution"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("item", ["c", "cold", "lonely"])
+@pytest.mark.parametrize("history", [["a"], ["a", "b"], ["b", "cold"], ["cold", "lonely"]])
+def test_contributions_sum_to_the_score(
+    history: list[str], item: str, by_neighbours: Fitted
+) -> None:
+    graph = by_neighbours.graph
+    row = np.zeros((1, len(graph.items)), np.float32)
+    row[0, graph.items.positions(history)] = 1
+    score = by_neighbours.item_weights.scores(sparse.csr_array(row))[0]
+    frame = by_neighbours.explain(history, item)
+    assert sorted(frame["history_item"]) == sorted(history)
+    total = frame["contribution"].sum()
+    assert total == pytest.approx(score[graph.items.positions([item])[0]], rel=1e-5, abs=1e-5)
+
+
+def test_a_history_item_that_is_cold_itself(by_neighbours: Fitted) -> None:
+    frame = by_neighbours.explain(["lonely", "cold"], "cold")
+    assert frame["history_item"].tolist()[0] == "cold"
+    assert frame["through"].tolist()[0] == "a"
+
+
+def test_the_strongest_reasons_first(by_neighbours: Fitted) -> None:
+    whole = by_neighbours.explain(["a", "b", "c"], "cold")
+    pd.testing.assert_frame_equal(by_neighbours.explain(["a", "b", "c"], "cold", 2), whole[:2])
+    assert by_neighbours.explain(["a", "b", "c"], "cold", 0).empty
+    with pytest.raises(ValueError, match="-1"):
+        by_neighbours.explain(["a"], "cold", -1)
+
+
+def test_no_history_no_reasons(by_neighbours: Fitted) -> None:
+    frame = by_neighbours.explain([], "cold")
+    assert frame.empty
+    assert frame.columns.tolist() == COLUMNS
+
+
+def test_the_verbs(tiny_encoder: TextEncoder) -> None:
+    ranker = Recommender(Config(steps=3), encoder=tiny_encoder).fit(checkerboard())
+    frame = ranker.explain("heist_fan3", "heist_new0", 3)
+    assert frame["history_item"].str.startswith("heist").all()
+    assert frame["through"].str.startswith("heist").all()
+    assert (frame["contribution"] > 0).all()
+    used = [f"heist{i}" for i in range(10) if i != 3]
+    pd.testing.assert_frame_equal(ranker.explain_for(used, "heist_new0", 3), frame)
+    other = ranker.explain("heist_fan3", "space_new0", 9)["contribution"]
+    assert other.sum() < ranker.explain("heist_fan3", "heist_new0", 9)["contribution"].sum()
