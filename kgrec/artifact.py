@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from pyarrow import parquet
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
@@ -92,7 +91,7 @@ def save_model(model: SavedModel, folder: str | Path) -> None:
         If the folder holds something else, or can't be written; what was there is intact.
     """
     target = Path(folder)
-    if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
+    if target.exists() and not (_is_model(target) or _is_empty_folder(target)):
         raise ArtifactError(f"{target} holds something else than a model: name another folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +101,7 @@ def save_model(model: SavedModel, folder: str | Path) -> None:
             if target.exists():
                 target.rename(old)
             _put_in_place(new, target, old)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ArtifactError(
             f"the model can't be saved to {target}: {error}; free some space or name a folder "
             "that can be written"
@@ -134,10 +133,20 @@ def load_model(folder: str | Path) -> SavedModel:
         arrays = load_file(place / ARRAYS)
         keys = _read_keys(place / KEYS)
         return _assemble(facts, arrays, keys, load_graph(place / GRAPH))
-    except (OSError, ValueError, KeyError, TypeError, ValidationError, SafetensorError) as error:
+    except ArtifactError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         raise ArtifactError(
             f"the model in {place} is broken: {error}; train it again and save it anew"
         ) from error
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file()
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
 
 
 def _write(model: SavedModel, folder: Path) -> None:

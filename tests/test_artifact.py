@@ -1,0 +1,328 @@
+"""Saved models: the same, bit for bit, or refused with the reason."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import kgrec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from kgrec import Config, Recommender, TextEncoder, artifact
+from kgrec.errors import ArtifactError
+from kgrec.graph import GraphTables, KnowledgeGraph
+from kgrec.model.channels import Channel
+from safetensors import SafetensorError
+
+from tests.baselines.worlds import checkerboard
+
+FILES = (
+    "manifest.json",
+    "model.json",
+    "arrays.safetensors",
+    "keys.parquet",
+    "graph/graph.json",
+    "graph/entities.parquet",
+    "graph/relations.parquet",
+    "graph/interactions.parquet",
+)
+NEW = GraphTables(
+    pa.table({"id": ["late"], "type": ["film"], "text": ["a thief plans to rob the planet"]}),
+    pa.table(
+        {
+            "head": ["late", "late"],
+            "relation": ["has_genre", "follows"],
+            "tail": ["heist", "heist1"],
+        }
+    ),
+    pa.table({"user": pa.array([], pa.string()), "item": pa.array([], pa.string())}),
+)
+
+
+def rich_graph() -> KnowledgeGraph:
+    """Make the checkerboard with features and sequels, so that every kind of channel is there."""
+    tables = checkerboard().to_tables()
+    entities = tables.entities
+    features = [
+        [float(len(name)), float(name.startswith("heist")), float(name[-1] in "02468")]
+        if kind == "film"
+        else None
+        for name, kind in zip(entities["id"].to_pylist(), entities["type"].to_pylist(), strict=True)
+    ]
+    follows = pa.table({"head": ["heist2"], "relation": ["follows"], "tail": ["heist1"]})
+    return KnowledgeGraph.from_tables(
+        checkerboard().schema,
+        GraphTables(
+            entities.append_column("features", pa.array(features, pa.list_(pa.float32()))),
+            pa.concat_tables([tables.relations, follows]),
+            tables.interactions,
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_encoder: TextEncoder) -> Recommender:
+    return Recommender(Config(steps=5), encoder=tiny_encoder).fit(rich_graph())
+
+
+@pytest.fixture(scope="module")
+def original(fitted: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "model"
+    fitted.save(folder)
+    return folder
+
+
+@pytest.fixture
+def saved(original: Path, tmp_path: Path) -> Path:
+    """Copy the saved model, so that a test may break it."""
+    return Path(shutil.copytree(original, tmp_path / "model"))
+
+
+def all_lists(ranker: Recommender) -> pd.DataFrame:
+    return ranker.recommend(ranker.graph.users.ids.to_pylist(), 99, exclude_seen=False)
+
+
+def unsigned(saved: Path) -> None:
+    """Write the manifest anew, as if the model had been saved as it is now."""
+    artifact._write_manifest(saved)
+
+
+def test_every_kind_of_channel_is_saved(fitted: Recommender) -> None:
+    kinds = {type(channel).__name__ for channel in fitted._fitted.network.channels}
+    assert kinds == {
+        "TermChannel",
+        "NeighbourChannel",
+        "RelatedItemChannel",
+        "VectorChannel",
+        "NeighbourVectorChannel",
+        "FeatureChannel",
+    }
+
+
+def test_bit_for_bit(fitted: Recommender, saved: Path, tiny_encoder: TextEncoder) -> None:
+    loaded = Recommender.load(saved, encoder=tiny_encoder)
+    pd.testing.assert_frame_equal(all_lists(loaded), all_lists(fitted), check_exact=True)
+    verbs: tuple[Callable[[Recommender], pd.DataFrame], ...] = (
+        lambda ranker: ranker.recommend_for(["heist1", "space_new0"], 9),
+        lambda ranker: ranker.recommend_for([], 9),
+        lambda ranker: ranker.similar_items(["heist1", "space_new0"], 9),
+        lambda ranker: ranker.explain("heist_fan1", "heist_new0", 9),
+    )
+    for verb in verbs:
+        pd.testing.assert_frame_equal(verb(loaded), verb(fitted), check_exact=True)
+    assert loaded.graph == fitted.graph
+    assert loaded.config == fitted.config
+    assert loaded.validation == fitted.validation
+
+
+def test_items_added_after_loading(saved: Path, tiny_encoder: TextEncoder) -> None:
+    fresh = Recommender(Config(steps=5), encoder=tiny_encoder).fit(rich_graph())
+    loaded = Recommender.load(saved, encoder=tiny_encoder)
+    for ranker in (fresh, loaded):
+        ranker.add_items(NEW)
+    pd.testing.assert_frame_equal(all_lists(loaded), all_lists(fresh), check_exact=True)
+    assert "late" in set(all_lists(loaded)["item"])
+
+
+def test_saving_what_was_loaded_writes_the_same_bytes(
+    saved: Path, tiny_encoder: TextEncoder, tmp_path: Path
+) -> None:
+    Recommender.load(saved, encoder=tiny_encoder).save(tmp_path / "again")
+    for name in FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes()
+
+
+def test_a_model_is_replaced(
+    fitted: Recommender, saved: Path, tiny_encoder: TextEncoder, tmp_path: Path
+) -> None:
+    loaded = Recommender.load(saved, encoder=tiny_encoder)
+    loaded.add_items(NEW)
+    loaded.save(saved)
+    assert len(Recommender.load(saved).graph.items) == len(fitted.graph.items) + 1
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_an_empty_folder_is_used(fitted: Recommender, tmp_path: Path) -> None:
+    fitted.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        {Path(name).parts[0] for name in FILES}
+    )
+
+
+def test_something_else_is_left_alone(fitted: Recommender, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ArtifactError, match="something else than a model"):
+        fitted.save(tmp_path)
+    with pytest.raises(ArtifactError, match="something else than a model"):
+        fitted.save(tmp_path / "thesis.txt")
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_folder_below_a_file(fitted: Recommender, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ArtifactError, match="can't be saved"):
+        fitted.save(tmp_path / "file" / "model")
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ("save_graph", ArtifactError("the graph can't be saved")),
+        ("save_file", SafetensorError("no space left")),
+        ("_write_keys", OSError("no space left")),
+        ("_write_manifest", OSError("no space left")),
+    ],
+)
+def test_a_failure_half_way_leaves_the_old_model(
+    step: str,
+    error: Exception,
+    fitted: Recommender,
+    saved: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(artifact, step, fail)
+    with pytest.raises(ArtifactError, match="can't be saved"):
+        fitted.save(saved)
+    monkeypatch.undo()
+    assert [path.name for path in saved.parent.iterdir()] == ["model"]
+    pd.testing.assert_frame_equal(all_lists(Recommender.load(saved)), all_lists(fitted))
+
+
+def test_a_failed_renaming_puts_the_old_model_back(
+    fitted: Recommender, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError("the disk is gone")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(ArtifactError, match="the disk is gone"):
+        fitted.save(saved)
+    monkeypatch.undo()
+    assert len(Recommender.load(saved).graph.items) == len(fitted.graph.items)
+
+
+@pytest.mark.parametrize("name", FILES[1:])
+def test_a_missing_file(name: str, saved: Path) -> None:
+    (saved / name).unlink()
+    with pytest.raises(ArtifactError, match=f"incomplete: '{name}' is missing"):
+        Recommender.load(saved)
+
+
+@pytest.mark.parametrize("name", FILES[1:])
+def test_an_altered_byte(name: str, saved: Path) -> None:
+    content = bytearray((saved / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (saved / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match=f"altered after it was saved: '{name}' differs"):
+        Recommender.load(saved)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file(name: str, saved: Path) -> None:
+    content = (saved / name).read_bytes()
+    (saved / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ArtifactError, match=Path(name).name):
+        Recommender.load(saved)
+
+
+def edit(path: Path, change: Callable[[dict[str, object]], None]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_a_model_of_another_version(saved: Path) -> None:
+    edit(saved / "manifest.json", lambda content: content.update(version=99))
+    with pytest.raises(ArtifactError, match="has the format 99, and this kgrec reads 1"):
+        Recommender.load(saved)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"format": "kgrec model"}', "7", "not JSON"])
+def test_a_broken_manifest(content: str, saved: Path) -> None:
+    (saved / "manifest.json").write_text(content)
+    with pytest.raises(ArtifactError, match=r"manifest\.json is broken.*train"):
+        Recommender.load(saved)
+
+
+def test_what_is_no_model(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="holds no kgrec model"):
+        Recommender.load(tmp_path / "nowhere")
+    with pytest.raises(ArtifactError, match="holds no kgrec model"):
+        Recommender.load(saved / "graph")
+    edit(saved / "manifest.json", lambda content: content.update(format="a cake"))
+    with pytest.raises(ArtifactError, match="holds no kgrec model"):
+        Recommender.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("channels", [{"kind": "telepathy", "name": "x"}]),
+        ("channels", 7),
+        ("channels", [7]),
+        ("config", {"unknown": 1}),
+        ("mixing", {"warm": {}}),
+        ("sharpness", None),
+    ],
+)
+def test_a_model_written_wrong(field: str, value: object, saved: Path) -> None:
+    edit(saved / "model.json", lambda content: content.update({field: value}))
+    unsigned(saved)
+    with pytest.raises(ArtifactError, match="is broken"):
+        Recommender.load(saved)
+
+
+def test_arrays_that_do_not_fit(saved: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    arrays = load_file(saved / "arrays.safetensors")
+    arrays["offset"] = arrays["offset"][:1].copy()
+    save_file(arrays, saved / "arrays.safetensors")
+    unsigned(saved)
+    with pytest.raises(ArtifactError, match="is broken"):
+        Recommender.load(saved)
+
+
+def test_a_channel_that_cannot_be_saved() -> None:
+    class Telepathy:
+        name = "telepathy"
+
+    channel: Channel = Telepathy()  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="a Telepathy can't be saved"):
+        artifact._dismantle(channel)
+
+
+def test_nothing_is_pickled() -> None:
+    unsafe = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+    for path in Path(kgrec.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                modules = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                assert not {str(name).split(".")[0] for name in modules} & unsafe, path
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                called = f"{node.value.id}.{node.attr}"
+                assert called not in {"torch.load", "torch.save", "np.load", "np.save"}, path
+            if isinstance(node, ast.keyword):
+                assert node.arg != "allow_pickle", path
+
+
+def test_files_hold_what_their_names_say(saved: Path) -> None:
+    assert sorted(
+        path.relative_to(saved).as_posix() for path in saved.rglob("*") if path.is_file()
+    ) == sorted(FILES)
+    facts = json.loads((saved / "model.json").read_text(), parse_constant=pytest.fail)
+    assert facts["config"]["steps"] == 5
+    assert np.isfinite(facts["sharpness"])

@@ -1,0 +1,98 @@
+"""Fitting: what is solved, for whom, and that nothing hidden leaks."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from kgrec.calibration import Mixing
+from kgrec.config import Config
+from kgrec.fitting import Fit, choose_core, fit_network
+from kgrec.graph import KnowledgeGraph
+from kgrec.model.channels import Channel, NeighbourChannel, TermChannel, learn_channels
+from kgrec.model.neighbours import item_relations
+from scipy import sparse
+
+from tests.baselines.worlds import checkerboard
+from tests.evaluation.worlds import make_graph
+
+CONFIG = Config(steps=5)
+
+
+def fit(graph: KnowledgeGraph, config: Config = CONFIG, seed: int = 0) -> Fit:
+    vectors = {kind: np.zeros((len(table), 4), np.float32) for kind, table in graph.nodes.items()}
+    channels = learn_channels(graph, vectors)
+    rows = [channel.encode(graph, vectors) for channel in channels]
+    return fit_network(graph, channels, rows, config, seed)
+
+
+def test_the_most_used_items_are_the_core() -> None:
+    used = sparse.csr_array(np.array([[1, 0, 1, 1, 0], [1, 0, 1, 0, 1], [1, 0, 0, 0, 0]]))
+    assert choose_core(used, 9).tolist() == [0, 2, 3, 4]
+    assert choose_core(used, 2).tolist() == [0, 2]
+    assert choose_core(used, 3).tolist() == [0, 2, 3]  # of the ties the first
+
+
+def test_the_inverse_is_that_of_the_kernel() -> None:
+    graph = checkerboard()
+    fitted = fit(graph)
+    rows = [channel.encode(graph, {})[fitted.core] for channel in fitted.network.channels]
+    kernel = fitted.cold.propagation().kernel(rows, rows).double()
+    product = fitted.network.inverse.double() @ (kernel + fitted.cold.ridge * torch.eye(20))
+    np.testing.assert_allclose(product.numpy(), np.eye(20), atol=1e-3)
+
+
+def test_shapes_and_what_was_chosen() -> None:
+    fitted = fit(checkerboard())
+    network = fitted.network
+    for matrix in (network.core_weights, network.teacher, network.inverse):
+        assert matrix.shape == (20, 20)
+        assert matrix.dtype == torch.float32
+        assert not matrix.requires_grad
+    assert not network.core_weights.diagonal().any()
+    np.testing.assert_allclose(network.propagation.shares().tolist(), fitted.cold.shares, rtol=1e-5)
+    assert network.propagation.sharpness == fitted.cold.sharpness
+    assert {"own words", "neighbours"} <= {channel.name for channel in network.channels}
+
+
+def test_few_core_items() -> None:
+    fitted = fit(checkerboard(), Config(steps=2, core_items=6))
+    assert len(fitted.core) == 6
+    assert fitted.network.teacher.shape == (6, 6)
+    assert fitted.mixing == Mixing()  # too few to calibrate on
+
+
+def test_a_seed_gives_one_fit() -> None:
+    first, again = fit(checkerboard(), seed=1), fit(checkerboard(), seed=1)
+    assert first.cold == again.cold
+    assert first.warm == again.warm
+    assert first.mixing == again.mixing
+    assert torch.equal(first.network.core_weights, again.network.core_weights)
+    assert torch.equal(first.network.inverse, again.network.inverse)
+
+
+def test_equal_items_and_rows_of_nothing() -> None:
+    films: dict[str, str | None] = dict.fromkeys(
+        [f"i{i:02}" for i in range(30)], "the very same words"
+    )
+    films |= dict.fromkeys([f"j{i:02}" for i in range(10)])
+    random = np.random.default_rng(0)
+    watched = [(f"u{user}", film) for user in range(15) for film in films if random.random() < 0.4]
+    fitted = fit(make_graph(films, watched), Config(steps=3))
+    for matrix in (fitted.network.core_weights, fitted.network.teacher, fitted.network.inverse):
+        assert torch.isfinite(matrix).all()
+
+
+def test_single_relations_share_one_weight_before_training() -> None:
+    genres = {f"i{i}": ["x"] for i in range(3)}
+    graph = make_graph(
+        dict.fromkeys(genres), [("u", "i0"), ("v", "i1")], genres, [("i0", "i1"), ("i1", "i0")]
+    )
+    relations = tuple(item_relations(graph))
+    channels: list[Channel] = [
+        TermChannel.learn("own words", graph, with_neighbours=True),
+        NeighbourChannel.learn("neighbours", graph, relations),
+        *(NeighbourChannel.learn(relation[1], graph, (relation,)) for relation in relations),
+    ]
+    rows = [channel.encode(graph, {}) for channel in channels]
+    shares = fit_network(graph, channels, rows, CONFIG, 0).cold.shares
+    np.testing.assert_allclose(shares, np.array([1, 1, 1.25, 1.25]) / 4.5, rtol=1e-5)
