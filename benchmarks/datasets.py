@@ -127,7 +127,7 @@ def ml1m_graph(source: Path, keep: set[str]) -> tuple[Tables, dict[str, tuple[st
     metadata = metadata[metadata["head"].isin(keep)]
     kinds = labels.set_index("iri")["type"]
     relations = {
-        relation: ("movie", str(kinds[group["tail"].iloc[0]]))
+        str(relation): ("movie", str(kinds[group["tail"].iloc[0]]))
         for relation, group in metadata.groupby("relation")
     }
     links = pd.read_csv(source / "movie_to_dbpedia.tsv", sep="\t", dtype=str)

@@ -45,7 +45,10 @@ class Config(BaseModel):
     )
     episode_users: int = Field(default=2_000, ge=1, description="users of a training step")
     selection_items: int = Field(
-        default=6_000, ge=2, description="warm items, drawn once, that validation works on"
+        default=6_000,
+        ge=2,
+        description="warm items, drawn once, that warm ranking and mixing are validated on; "
+        "with more, cold ranking is validated on one fold instead of three",
     )
     low_pass_rank: int = Field(
         default=128, ge=0, description="rank of the spectral smoothing of warm scores; 0 for none"

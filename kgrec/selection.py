@@ -166,8 +166,9 @@ def choose_cold_settings(
 ) -> ColdSettings:
     """Train the propagation and choose how new items are ranked.
 
-    Penalty, sharpness and ridge are chosen on three folds of hidden items with equal shares;
-    then the shares are trained on all items drawn.
+    Penalty, sharpness and ridge are chosen with the shares to start from, on three folds of
+    hidden items (on one where there are many items); then the shares are trained.  The number
+    of items matters: the fewer they are, the sharper a kernel they want.
 
     Parameters
     ----------
@@ -192,10 +193,9 @@ def choose_cold_settings(
     if not can_validate(histories):
         return best
     random = np.random.default_rng(seed)
-    items = random.permutation(histories.shape[1])[: config.selection_items]
-    trials = [
-        _ColdTrial(histories, rows, items, fold, start, seed) for fold in range(VALIDATION_FOLDS)
-    ]
+    items = random.permutation(histories.shape[1])
+    folds = VALIDATION_FOLDS if len(items) <= config.selection_items else 1
+    trials = [_ColdTrial(histories, rows, items, fold, start, seed) for fold in range(folds)]
 
     def measured(candidate: ColdSettings, best: ColdSettings) -> ColdSettings:
         return _better_cold(trials, best, candidate)

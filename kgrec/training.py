@@ -177,17 +177,16 @@ def train_shares(
     """
     log_ridge = torch.nn.Parameter(torch.tensor(math.log(ridge)))
     log_scale = torch.nn.Parameter(torch.tensor(0.0))
-    blocks = [_blocks(kernels, episode) for episode in episodes]
     with torch.no_grad():
-        spread = _spread(_hidden_scores(propagation, blocks[0], episodes[0], log_ridge))
+        spread = _spread(_hidden_scores(propagation, kernels, episodes[0], log_ridge))
     parameters = [propagation.offset, log_ridge, log_scale]
     optimiser = torch.optim.Adam(parameters, lr=learning_rate, betas=GRADIENT_DECAY)
     losses = []
     for step in track(range(steps), "training the propagation"):
-        which = step % len(episodes)
-        scores = _hidden_scores(propagation, blocks[which], episodes[which], log_ridge)
+        episode = episodes[step % len(episodes)]
+        scores = _hidden_scores(propagation, kernels, episode, log_ridge)
         logits = torch.exp(log_scale) * scores / spread
-        loss = softmax_ranking_loss(logits, episodes[which].positives)
+        loss = softmax_ranking_loss(logits, episode.positives)
         penalty = prior_strength * propagation.offset.square().sum()
         optimiser.zero_grad()
         (loss + penalty).backward()  # type: ignore[no-untyped-call]
@@ -202,19 +201,12 @@ def _spread(scores: Tensor) -> float:
     return spread if spread > 0 else 1.0
 
 
-def _blocks(kernels: Tensor, episode: Episode) -> tuple[Tensor, Tensor]:
-    known, hidden = torch.as_tensor(episode.known), torch.as_tensor(episode.hidden)
-    rows = kernels[:, known]
-    return rows[:, :, known], rows[:, :, hidden]
-
-
 def _hidden_scores(
-    propagation: Propagation,
-    blocks: tuple[Tensor, Tensor],
-    episode: Episode,
-    log_ridge: Tensor,
+    propagation: Propagation, kernels: Tensor, episode: Episode, log_ridge: Tensor
 ) -> Tensor:
-    among_known, towards_hidden = blocks
-    penalty = torch.exp(log_ridge).clamp_min(LEAST_RIDGE).expand(len(episode.known))
-    factor = factor_ridge(propagation(among_known), penalty)
-    return episode.scores @ solve_ridge(factor, propagation(towards_hidden))
+    known, hidden = torch.as_tensor(episode.known), torch.as_tensor(episode.hidden)
+    # mixed before it is cut: one matrix to cut then, not one a channel
+    rows = propagation(kernels)[known]
+    penalty = torch.exp(log_ridge).clamp_min(LEAST_RIDGE).expand(len(known))
+    factor = factor_ridge(rows[:, known], penalty)
+    return episode.scores @ solve_ridge(factor, rows[:, hidden])
