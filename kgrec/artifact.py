@@ -62,6 +62,8 @@ class SavedModel:
     ----------
     config, graph, network, mixing, core_ids, item_weights, typical_history, seed, validation
         As in the recommender.
+    text_fingerprint
+        Fingerprint of the encoder that the texts were encoded with.
     """
 
     config: Config
@@ -73,6 +75,7 @@ class SavedModel:
     typical_history: NDArray[np.float32]
     seed: int
     validation: dict[str, object]
+    text_fingerprint: str
 
 
 def save_model(model: SavedModel, folder: str | Path) -> None:
@@ -181,6 +184,7 @@ def _write(model: SavedModel, folder: Path) -> None:
         "mixing": asdict(model.mixing),
         "channels": [facts for facts, _, _ in channels],
         "validation": model.validation,
+        "text_fingerprint": model.text_fingerprint,
     }
     (folder / MODEL).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     _write_manifest(folder)
@@ -231,6 +235,7 @@ def _assemble(
         arrays["typical_history"],
         int(facts["seed"]),
         facts["validation"],
+        str(facts["text_fingerprint"]),
     )
 
 

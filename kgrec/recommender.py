@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +17,7 @@ from scipy import sparse
 from kgrec.artifact import SavedModel, load_model, save_model
 from kgrec.calibration import Mixing
 from kgrec.config import Config
-from kgrec.errors import NotFittedError, SourceError
+from kgrec.errors import ConfigError, NotFittedError, SourceError
 from kgrec.explain import explain_item
 from kgrec.fitting import Fit, fit_network
 from kgrec.graph import GraphTables, KnowledgeGraph
@@ -39,6 +39,7 @@ class _State:
     typical_history: NDArray[np.float32]
     seed: int
     validation: dict[str, object]
+    text_fingerprint: str
 
 
 class Recommender(Ranker):
@@ -127,6 +128,7 @@ class Recommender(Ranker):
             _typical_history(graph.interaction_matrix()[:, fit.core]),
             seed,
             _describe(fit),
+            self.encoder.fingerprint,
         )
 
     def update(self, graph: KnowledgeGraph) -> None:
@@ -146,6 +148,8 @@ class Recommender(Ranker):
             If an item that the model learned from is gone; the recommender is unchanged.
         SourceError
             If the schema is another one.
+        ConfigError
+            If the encoder is not the one that the model was fitted with.
         """
         state = self._fitted
         if graph.schema != self.graph.schema:
@@ -155,15 +159,7 @@ class Recommender(Ranker):
             )
         core = graph.positions(graph.schema.item, state.core_ids.to_pylist())
         rows = self._rows(graph)
-        self._state = _State(
-            state.network,
-            state.mixing,
-            state.core_ids,
-            apply_network(state.network, core, rows),
-            state.typical_history,
-            state.seed,
-            state.validation,
-        )
+        self._state = replace(state, item_weights=apply_network(state.network, core, rows))
         self._attach(graph)
 
     def add_items(self, tables: GraphTables) -> None:
@@ -259,6 +255,7 @@ class Recommender(Ranker):
             state.typical_history,
             state.seed,
             state.validation,
+            state.text_fingerprint,
         )
         save_model(saved, folder)
 
@@ -271,7 +268,8 @@ class Recommender(Ranker):
         folder
             The folder.
         encoder
-            Encoder of the texts of items that are added later.
+            Encoder of the texts of items that are added later, the same as in ``fit``; by
+            default the BERT model that the settings name.
 
         Returns
         -------
@@ -293,6 +291,7 @@ class Recommender(Ranker):
             saved.typical_history,
             saved.seed,
             saved.validation,
+            saved.text_fingerprint,
         )
         recommender._attach(saved.graph)
         return recommender
@@ -315,6 +314,11 @@ class Recommender(Ranker):
         }
 
     def _rows(self, graph: KnowledgeGraph) -> list[Matrix]:
+        if self.encoder.fingerprint != self._fitted.text_fingerprint:
+            raise ConfigError(
+                "the model was fitted on the vectors of another text model: give that one's "
+                "encoder to load(folder, encoder=...), or fit a new model"
+            )
         vectors = self._encode(graph)
         return [channel.encode(graph, vectors) for channel in self._fitted.network.channels]
 

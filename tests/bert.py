@@ -8,13 +8,15 @@ from pathlib import Path
 WORDS = ("crew", "planet", "thief", "bank", "film", "a", "the", "to")
 
 
-def save_random_bert(folder: Path) -> Path:
+def save_random_bert(folder: Path, seed: int = 0) -> Path:
     """Save a BERT of one layer with its tokenizer.
 
     Parameters
     ----------
     folder
         Where to; it must be there.
+    seed
+        Seed of the weights.
 
     Returns
     -------
@@ -37,6 +39,6 @@ def save_random_bert(folder: Path) -> Path:
         initializer_range=0.5,
     )
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         BertModel(config).save_pretrained(folder)
     return folder

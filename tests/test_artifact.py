@@ -14,12 +14,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from kgrec import Config, Recommender, TextEncoder, artifact
-from kgrec.errors import ArtifactError
+from kgrec.errors import ArtifactError, ConfigError
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.model.channels import Channel
 from safetensors import SafetensorError
 
 from tests.baselines.worlds import checkerboard
+from tests.bert import save_random_bert
 
 FILES = (
     "manifest.json",
@@ -127,6 +128,19 @@ def test_items_added_after_loading(saved: Path, tiny_encoder: TextEncoder) -> No
         ranker.add_items(NEW)
     pd.testing.assert_frame_equal(all_lists(loaded), all_lists(fresh), check_exact=True)
     assert "late" in set(all_lists(loaded)["item"])
+
+
+def test_another_text_model_is_refused(saved: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "bert"
+    elsewhere.mkdir()
+    other = TextEncoder(save_random_bert(elsewhere, seed=1), max_length=32, cache_dir=False)
+    loaded = Recommender.load(saved, encoder=other)
+    before = all_lists(loaded)  # which needs no texts
+    with pytest.raises(ConfigError, match="another text model"):
+        loaded.add_items(NEW)
+    with pytest.raises(ConfigError, match="another text model"):
+        loaded.explain("heist_fan1", "heist_new0")
+    pd.testing.assert_frame_equal(all_lists(loaded), before)
 
 
 def test_saving_what_was_loaded_writes_the_same_bytes(
