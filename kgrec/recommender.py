@@ -135,7 +135,9 @@ class Recommender(Ranker):
         """Rank the items of another state of the graph, without retraining.
 
         What was learned stays: an item's place depends on its text and edges as they are now,
-        under the statistics of the graph that the model was fitted on.
+        under the statistics of the graph that the model was fitted on.  Other threads must not
+        ask meanwhile: update a ``copy.copy`` of the recommender, which shares all that was
+        learned, and put it in place of the old one.
 
         Parameters
         ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 
@@ -244,6 +245,15 @@ def test_adding_one_by_one_equals_an_update(own: Recommender, tiny_encoder: Text
         own.add_items(new_film(name, "a thief", ["heist"]))
     other.update(own.graph)
     np.testing.assert_allclose(all_scores(own), all_scores(other), atol=1e-5)
+
+
+def test_a_copy_takes_new_items_while_the_original_answers(fitted: Recommender) -> None:
+    before = all_scores(fitted)
+    other = copy.copy(fitted)
+    other.add_items(new_film("late", "a thief", ["heist"]))
+    np.testing.assert_array_equal(all_scores(fitted), before)
+    assert len(fitted.graph.items) == 24
+    assert len(other.recommend("heist_fan1", 99, exclude_seen=False)) == 25
 
 
 def test_what_the_model_has_never_seen_does_no_harm(own: Recommender, fitted: Recommender) -> None:
