@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import copy
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import kgrec
@@ -14,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from kgrec import Config, Recommender, TextEncoder, artifact
+from kgrec.calibration import Curve, Mixing
 from kgrec.errors import ArtifactError, ConfigError
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.model.channels import Channel
@@ -119,6 +122,18 @@ def test_bit_for_bit(fitted: Recommender, saved: Path, tiny_encoder: TextEncoder
     assert loaded.graph == fitted.graph
     assert loaded.config == fitted.config
     assert loaded.validation == fitted.validation
+
+
+def test_the_mixing_of_warm_and_cold_items(
+    fitted: Recommender, tiny_encoder: TextEncoder, tmp_path: Path
+) -> None:
+    mixing = Mixing(Curve(1.5, -3.25), Curve(0.1, 0.7), 1 / 3)
+    other = copy.copy(fitted)
+    other._state = replace(fitted._fitted, mixing=mixing)
+    other.save(tmp_path / "mixed")
+    loaded = Recommender.load(tmp_path / "mixed", encoder=tiny_encoder)
+    assert loaded._fitted.mixing == mixing
+    pd.testing.assert_frame_equal(all_lists(loaded), all_lists(other), check_exact=True)
 
 
 def test_items_added_after_loading(saved: Path, tiny_encoder: TextEncoder) -> None:

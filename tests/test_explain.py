@@ -8,13 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from kgrec import Config, Recommender, TextEncoder
 from kgrec.explain import NOTHING_SHARED, USED_TOGETHER, explain_item
 from kgrec.fitting import fit_network
 from kgrec.graph import KnowledgeGraph
-from kgrec.model.channels import Channel, Matrix, NeighbourChannel, RelatedItemChannel, TermChannel
+from kgrec.model.channels import (
+    Channel,
+    Matrix,
+    NeighbourChannel,
+    RelatedItemChannel,
+    TermChannel,
+    VectorChannel,
+)
 from kgrec.model.neighbours import item_relations
 from kgrec.model.network import ItemWeights, Network, apply_network
+from kgrec.model.propagation import Propagation
+from kgrec.model.whitening import Whitening
 from scipy import sparse
 
 from tests.baselines.worlds import checkerboard
@@ -143,6 +153,44 @@ def test_the_strongest_reasons_first(by_neighbours: Fitted) -> None:
     assert by_neighbours.explain(["a", "b", "c"], "cold", 0).empty
     with pytest.raises(ValueError, match="-1"):
         by_neighbours.explain(["a"], "cold", -1)
+
+
+def by_hand(teacher: list[list[float]], shares: list[float]) -> Fitted:
+    """Make three warm films and one cold, of two channels, and say who teaches whom."""
+    graph = make_graph(dict.fromkeys(["a", "b", "c", "d"]), [("u", film) for film in "abc"])
+    # channels: d is a little like a by the first, and just like b by the second
+    rows: list[Matrix] = [
+        np.array([[1, 0], [0, 0], [0, 0], [0.3, 0.95]], np.float32),
+        np.array([[0.5, 0], [1, 0], [0, 0], [1, 0]], np.float32),
+    ]
+    channels = [VectorChannel(name, whitening()) for name in ("first", "second")]
+    core = np.arange(3)
+    network = Network(
+        tuple(channels),
+        Propagation(shares, 0.0),
+        torch.zeros(3, 3),
+        torch.tensor(teacher),
+        torch.eye(3),
+    )
+    return Fitted(graph, network, apply_network(network, core, rows), rows)
+
+
+def whitening() -> Whitening:
+    return Whitening(np.zeros(2, np.float32), np.eye(2, dtype=np.float32))
+
+
+def test_through_is_the_item_that_the_history_speaks_for() -> None:
+    teacher = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [5.0, 0.1, 0.0]]
+    assert by_hand(teacher, [1.0, 1.0]).explain(["c"], "d")["through"].tolist() == ["a"]
+    teacher[2] = [0.1, 5.0, 0.0]
+    assert by_hand(teacher, [1.0, 1.0]).explain(["c"], "d")["through"].tolist() == ["b"]
+
+
+def test_the_channel_by_its_share() -> None:
+    teacher = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [5.0, 0.0, 0.0]]
+    for shares, channel in (([1.0, 1.0], "second"), ([9.0, 1.0], "first")):
+        frame = by_hand(teacher, shares).explain(["c"], "d")
+        assert frame["channel"].tolist() == [channel]
 
 
 def test_no_history_no_reasons(by_neighbours: Fitted) -> None:

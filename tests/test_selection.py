@@ -95,6 +95,15 @@ def test_warm_items_get_content_where_it_helps() -> None:
     assert settings.quality > 0.3
 
 
+def test_what_was_used_in_training_is_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    qualities = []
+    for weights in (torch.eye(ITEMS), torch.zeros(ITEMS, ITEMS)):  # speak for the used, for none
+        monkeypatch.setattr("kgrec.selection.warm_weights", lambda *_, fixed=weights: fixed)
+        chosen = choose_warm_settings(HISTORIES, lambda _: torch.zeros(1, 1), CONFIG, seed=0)
+        qualities.append(chosen.quality)
+    assert qualities[0] == qualities[1]
+
+
 def test_content_of_the_items_drawn_alone() -> None:
     asked: list[NDArray[np.int64]] = []
 
@@ -150,7 +159,7 @@ def test_quality_by_hand() -> None:
     scores = np.array([[3, 2, 1], [1, 2, -np.inf]], np.float32)
     positives = np.array([[0, 1, 0], [0, 0, 1]], np.float32)
     found = 1 + np.log(2) / np.log(3)  # recall, and NDCG of the second place
-    assert quality_of(scores, positives) == pytest.approx(found / 2)
+    assert quality_of(scores, positives) == pytest.approx([found, 0.0])
 
 
 def test_hidden_pairs_and_kept_ones_make_the_whole() -> None:

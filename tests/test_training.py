@@ -8,6 +8,7 @@ import torch
 from kgrec.model.propagation import Propagation, channel_kernels
 from kgrec.training import (
     TARGET_EXPONENT,
+    _hidden_scores,
     make_episode,
     softmax_ranking_loss,
     teacher_weights,
@@ -95,6 +96,14 @@ def test_items_that_are_all_alike(sharpness: float) -> None:
     )
     assert np.isfinite(losses).all()
     assert torch.isfinite(propagation.shares()).all()
+
+
+def test_a_ridge_of_nothing_is_held_above_it() -> None:
+    histories = sparse.csr_array(np.ones((3, 6), np.float32))
+    episode = make_episode(histories, np.arange(4), np.array([4, 5]), 10.0, 9, 0)
+    kernels = torch.ones(1, 6, 6)
+    scores = _hidden_scores(Propagation([1.0], 2.0), kernels, episode, torch.tensor(-100.0))
+    assert torch.isfinite(scores).all()
 
 
 def test_one_user_and_one_hidden_item_have_no_spread() -> None:

@@ -23,7 +23,7 @@ SEQUEL = ("film", "sequel_of", "film")
 
 
 def deep_graph() -> KnowledgeGraph:
-    """Make films with studios in countries: directed by people who were born in countries."""
+    """Make films of people who were born in countries and taught at a school."""
     schema = GraphSchema(
         name="deep",
         user="fan",
@@ -34,15 +34,25 @@ def deep_graph() -> KnowledgeGraph:
             "film": NodeSchema(),
             "person": NodeSchema(),
             "country": NodeSchema(),
+            "school": NodeSchema(),
         },
         relations={
             "directed": RelationSchema(head="person", tail="film"),
             "wrote": RelationSchema(head="person", tail="film"),
             "born_in": RelationSchema(head="person", tail="country"),
             "near": RelationSchema(head="country", tail="country"),
+            "taught": RelationSchema(head="school", tail="person"),
         },
     )
-    types = {"a": "film", "b": "film", "p": "person", "q": "person", "x": "country", "y": "country"}
+    types = {
+        "a": "film",
+        "b": "film",
+        "p": "person",
+        "q": "person",
+        "x": "country",
+        "y": "country",
+        "s": "school",
+    }
     edges = [
         ("p", "directed", "a", 2.0),
         ("q", "directed", "b", None),
@@ -51,6 +61,7 @@ def deep_graph() -> KnowledgeGraph:
         ("p", "born_in", "x", 3.0),
         ("q", "born_in", "y", None),
         ("x", "near", "y", None),
+        ("s", "taught", "q", 5.0),
     ]
     names = ("head", "relation", "tail", "weight")
     return KnowledgeGraph.from_tables(
@@ -114,6 +125,7 @@ def test_two_edges_away() -> None:
         (0, "country/x"): 6,
         (1, "country/x"): 3,
         (1, "country/y"): 1,
+        (1, "school/s"): 5,
     }
     assert far_neighbours(film_graph()).adjacency.shape == (3, 0)
 
