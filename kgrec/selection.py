@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -38,8 +38,8 @@ CONTENT_WEIGHTS = (0.0, 0.03, 0.1, 0.3)
 LOW_PASS_SHARES = (0.0, 0.2, 0.35, 0.5)
 
 DEFAULT_PENALTY = 100.0
-DEFAULT_RIDGE = 0.3
-DEFAULT_SHARPNESS = 2.0
+DEFAULT_RIDGE = 1.0
+DEFAULT_SHARPNESS = 0.0
 
 FOLDS = 5
 VALIDATION_FOLDS = 3
@@ -135,7 +135,7 @@ def can_validate(histories: sparse.csr_array) -> bool:
     return int(used.sum()) >= FEWEST_ITEMS and int(several.sum()) >= FEWEST_USERS
 
 
-def quality_of(scores: NDArray[np.float32], positives: NDArray[np.float32]) -> float:
+def quality_of(scores: NDArray[np.float32], positives: NDArray[np.float32]) -> NDArray[np.float64]:
     """Add recall@20 and NDCG@20 of some lists.
 
     Parameters
@@ -147,14 +147,85 @@ def quality_of(scores: NDArray[np.float32], positives: NDArray[np.float32]) -> f
 
     Returns
     -------
-    float
-        Mean over users.
+    ndarray of float64
+        One a user, [U].
     """
     columns, _ = top_k(scores, LIST_LENGTH)
     hits = np.take_along_axis(positives, np.maximum(columns, 0), axis=1) > 0
     hits &= columns >= 0
     count = positives.sum(axis=1).astype(np.int64)
-    return float(np.mean(recall(hits, count) + ndcg(hits, count)))
+    return np.asarray(recall(hits, count) + ndcg(hits, count), dtype=np.float64)
+
+
+Settings = TypeVar("Settings", ColdSettings, WarmSettings)
+
+
+class Search(Generic[Settings]):
+    """Looks for better settings, one setting after the other, from the simplest up.
+
+    A candidate replaces the best only where it is better by more than one standard error of
+    the paired difference over users, so that small data keep the simple settings (the
+    one-standard-error rule of Breiman et al., 1984).
+
+    Parameters
+    ----------
+    start
+        Where the search begins.
+    measure
+        Gives the quality of settings, one value a user.
+    """
+
+    def __init__(self, start: Settings, measure: Callable[[Settings], NDArray[np.float64]]) -> None:
+        self.best: Settings = start
+        self._measure: Callable[[Settings], NDArray[np.float64]] = measure
+        self._values = measure(start)
+
+    @property
+    def quality(self) -> float:
+        """Mean quality of the best settings."""
+        return float(self._values.mean())
+
+    def offer(self, candidate: Settings) -> float:
+        """Measure a candidate, and keep it where it is clearly better.
+
+        Parameters
+        ----------
+        candidate
+            Other settings.
+
+        Returns
+        -------
+        float
+            Mean quality of the candidate.
+        """
+        values = self._measure(candidate)
+        gain = values - self._values
+        if gain.mean() > gain.std() / np.sqrt(len(gain)):
+            self.best, self._values = candidate, values
+        return float(values.mean())
+
+    def climb(
+        self, grid: Sequence[float], start: float, change: Callable[[Settings, float], Settings]
+    ) -> None:
+        """Walk along a grid, up and then down, as long as it gets better at all.
+
+        Parameters
+        ----------
+        grid
+            Values of one setting, ascending.
+        start
+            The value that the best settings have.
+        change
+            Gives the best settings with another value.
+        """
+        centre = grid.index(start)
+        for path in (grid[centre + 1 :], grid[:centre][::-1]):
+            last = self.quality
+            for value in path:
+                quality = self.offer(change(self.best, value))
+                if quality <= last:
+                    break
+                last = quality
 
 
 def choose_cold_settings(
@@ -197,44 +268,19 @@ def choose_cold_settings(
     folds = VALIDATION_FOLDS if len(items) <= config.selection_items else 1
     trials = [_ColdTrial(histories, rows, items, fold, start, seed) for fold in range(folds)]
 
-    def measured(candidate: ColdSettings, best: ColdSettings) -> ColdSettings:
-        return _better_cold(trials, best, candidate)
-
-    best = _climb(
-        PENALTIES, best.penalty, best, lambda now, value: measured(replace(now, penalty=value), now)
-    )
-    for _ in range(2):
-        best = _climb(
-            RIDGES, best.ridge, best, lambda now, value: measured(replace(now, ridge=value), now)
-        )
-        best = _climb(
-            SHARPNESSES,
-            best.sharpness,
-            best,
-            lambda now, value: measured(replace(now, sharpness=value), now),
-        )
+    if not any(trial.has_users for trial in trials):
+        return best
+    search = Search(best, lambda settings: _over_trials(trials, settings))
+    search.climb(PENALTIES, best.penalty, lambda now, value: replace(now, penalty=value))
+    search.climb(SHARPNESSES, best.sharpness, lambda now, value: replace(now, sharpness=value))
+    search.climb(RIDGES, best.ridge, lambda now, value: replace(now, ridge=value))
+    best = replace(search.best, quality=search.quality)
     trained = _train(histories, rows, items[: config.episode_items], best, prior, config, seed)
     return replace(best, shares=_shares(trained))
 
 
-Settings = TypeVar("Settings", "ColdSettings", "WarmSettings")
-
-
-def _climb(
-    grid: Sequence[float],
-    start: float,
-    best: Settings,
-    improve: Callable[[Settings, float], Settings],
-) -> Settings:
-    """Walk along a grid from its start, up and then down, as long as it gets better."""
-    centre = grid.index(start)
-    best = improve(best, start)
-    for path in (grid[centre + 1 :], grid[:centre][::-1]):
-        for value in path:
-            before, best = best, improve(best, value)
-            if best is before:
-                break
-    return best
+def _over_trials(trials: Sequence[_ColdTrial], settings: ColdSettings) -> NDArray[np.float64]:
+    return np.concatenate([trial.quality(settings) for trial in trials])
 
 
 def _shares(propagation: Propagation) -> tuple[float, ...]:
@@ -262,10 +308,14 @@ class _ColdTrial:
         self._towards_hidden = start.kernel(known, [matrix[self._hidden] for matrix in rows])
         self._episodes: dict[float, Episode] = {}
 
-    def quality(self, settings: ColdSettings) -> float:
+    @property
+    def has_users(self) -> bool:
+        return len(self._episode(DEFAULT_PENALTY).positives) > 0
+
+    def quality(self, settings: ColdSettings) -> NDArray[np.float64]:
         episode = self._episode(settings.penalty)
         if not len(episode.positives):
-            return 0.0
+            return np.empty(0)
         sharpen = Propagation([1.0], settings.sharpness).sharpen
         penalty = torch.full((len(self._known),), settings.ridge)
         factor = factor_ridge(sharpen(self._among_known), penalty)
@@ -278,14 +328,6 @@ class _ColdTrial:
                 self._histories, self._known, self._hidden, penalty, VALIDATION_USERS, self._seed
             )
         return self._episodes[penalty]
-
-
-def _better_cold(
-    trials: Sequence[_ColdTrial], best: ColdSettings, candidate: ColdSettings
-) -> ColdSettings:
-    quality = float(np.mean([trial.quality(candidate) for trial in trials]))
-    improved = np.isnan(best.quality) or quality > best.quality
-    return replace(candidate, quality=quality) if improved else best
 
 
 def _train(
@@ -320,7 +362,8 @@ def _train(
             episodes,
             steps=config.steps,
             learning_rate=config.learning_rate,
-            prior_strength=config.prior_strength,
+            # fewer items say less against the prior
+            prior_strength=config.prior_strength * np.sqrt(config.episode_items / len(items)),
             ridge=settings.ridge,
         )
     return propagation
@@ -357,18 +400,15 @@ def choose_warm_settings(
     trial = _WarmTrial(histories[:, items], content_kernel(items), config, random)
     if not trial.has_users:
         return WarmSettings()
-    best = WarmSettings(low_pass=0.0)
-    best = _climb(
-        PENALTIES,
-        best.penalty,
-        best,
-        lambda now, penalty: trial.better(now, replace(now, penalty=penalty)),
-    )
-    for content in CONTENT_WEIGHTS:
-        best = trial.better(best, replace(best, content=content))
-    for low_pass in LOW_PASS_SHARES if config.low_pass_rank else ():
-        best = trial.better(best, replace(best, low_pass=low_pass))
-    return best
+    start = WarmSettings(low_pass=0.0)
+    search = Search(start, trial.quality)
+    search.climb(PENALTIES, start.penalty, lambda now, value: replace(now, penalty=value))
+    search.climb(CONTENT_WEIGHTS, start.content, lambda now, value: replace(now, content=value))
+    if config.low_pass_rank:
+        search.climb(
+            LOW_PASS_SHARES, start.low_pass, lambda now, value: replace(now, low_pass=value)
+        )
+    return replace(search.best, quality=search.quality)
 
 
 class _WarmTrial:
@@ -397,15 +437,11 @@ class _WarmTrial:
     def has_users(self) -> bool:
         return len(self._users) > 0
 
-    def better(self, best: WarmSettings, candidate: WarmSettings) -> WarmSettings:
-        weights = self._weights(candidate)
+    def quality(self, settings: WarmSettings) -> NDArray[np.float64]:
+        weights = self._weights(settings)
         scores = np.asarray(self._histories[self._users] @ weights.numpy(force=True))
         scores[self._seen] = -np.inf
-        quality = quality_of(scores, self._positives)
-        improved = np.isnan(best.quality) or quality > best.quality
-        if not improved:
-            return best
-        return replace(candidate, quality=quality)
+        return quality_of(scores, self._positives)
 
     def _weights(self, settings: WarmSettings) -> Tensor:
         if settings.low_pass and self._low_pass is None:
