@@ -106,6 +106,13 @@ def test_recall_of_all_held_out_pairs() -> None:
     assert trial.overall_recall(Mixing()) == 1.0
 
 
+def test_the_lift_decides_what_is_listed() -> None:
+    warm, cold = np.ones((1, 25), np.float32), np.zeros((1, 1), np.float32)
+    trial = MixedTrial(warm, cold, np.zeros_like(warm), np.ones_like(cold))
+    assert trial.overall_recall(Mixing()) == 0
+    assert trial.overall_recall(Mixing(lift=10.0)) == 1
+
+
 def test_what_was_used_is_never_listed() -> None:
     used = sparse.csr_array(np.array([[0, 1], [1, 0]], np.float32))
     scores = np.ones((2, 2), np.float32)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
-from kgrec.calibration import Mixing
+from kgrec.calibration import MixedTrial, Mixing
 from kgrec.config import Config
 from kgrec.fitting import Fit, choose_core, fit_network
 from kgrec.graph import KnowledgeGraph
@@ -52,6 +53,28 @@ def test_shapes_and_what_was_chosen() -> None:
     np.testing.assert_allclose(network.propagation.shares().tolist(), fitted.cold.shares, rtol=1e-5)
     assert network.propagation.sharpness == fitted.cold.sharpness
     assert {"own words", "neighbours"} <= {channel.name for channel in network.channels}
+
+
+def test_mixing_is_tried_on_pairs_and_items_that_were_held_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trials: list[MixedTrial] = []
+
+    def look(trial: MixedTrial, tolerance: float) -> Mixing:
+        assert tolerance == CONFIG.cold_tolerance
+        trials.append(trial)
+        return Mixing()
+
+    monkeypatch.setattr("kgrec.fitting.calibrate", look)
+    fit(checkerboard())
+    (trial,) = trials
+    used = np.isneginf(trial.warm_scores)
+    assert used.any(axis=1).all()
+    assert not (used & (trial.warm_positives > 0)).any()
+    assert np.isfinite(trial.cold_scores).all()
+    positives = trial.warm_positives.sum(axis=1) + trial.cold_positives.sum(axis=1)
+    assert (positives > 0).all()
+    assert trial.warm_scores.shape[1] + trial.cold_scores.shape[1] == 20
 
 
 def test_few_core_items() -> None:
