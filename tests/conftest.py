@@ -14,6 +14,7 @@ from pathlib import Path
 
 import neo4j
 import pytest
+import torch
 from kgrec import datasets
 from kgrec.graph import KnowledgeGraph
 from kgrec.schema import GraphSchema, load_schema
@@ -90,6 +91,15 @@ def debian_bolt(bolt_server: BoltServer) -> BoltServer:
         data, bolt_server.uri, auth=bolt_server.auth, database=bolt_server.database
     )
     return bolt_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: on tensors this small, more only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
