@@ -33,7 +33,7 @@ from kgrec.training import Episode, make_episode, train_shares
 
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 SHARPNESSES = (0.0, 0.5, 1.0, 2.0, 3.0)
-RIDGES = (0.1, 0.3, 1.0, 3.0)
+RIDGES = (3.0, 1.0, 0.3, 0.1)
 CONTENT_WEIGHTS = (0.0, 0.03, 0.1, 0.3)
 LOW_PASS_SHARES = (0.0, 0.2, 0.35, 0.5)
 
@@ -161,11 +161,10 @@ Settings = TypeVar("Settings", ColdSettings, WarmSettings)
 
 
 class Search(Generic[Settings]):
-    """Looks for better settings, one setting after the other, from the simplest up.
+    """Looks for better settings, and prefers simple ones where the difference is noise.
 
-    A candidate replaces the best only where it is better by more than one standard error of
-    the paired difference over users, so that small data keep the simple settings (the
-    one-standard-error rule of Breiman et al., 1984).
+    Settings are worse than others only where they lose by more than one standard error of the
+    paired difference over users (the one-standard-error rule of Breiman et al., 1984).
 
     Parameters
     ----------
@@ -199,10 +198,36 @@ class Search(Generic[Settings]):
             Mean quality of the candidate.
         """
         values = self._measure(candidate)
-        gain = values - self._values
-        if gain.mean() > gain.std() / np.sqrt(len(gain)):
+        if _clearly_better(values, self._values):
             self.best, self._values = candidate, values
         return float(values.mean())
+
+    def sweep(self, rows: Sequence[Sequence[Settings]], patience: int) -> None:
+        """Keep the first settings of a grid that are not clearly worse than its best.
+
+        Parameters
+        ----------
+        rows
+            Candidates, the simplest first.
+        patience
+            How many rows in turn may bring nothing better before the rest is left out.
+        """
+        measured: list[tuple[Settings, NDArray[np.float64]]] = []
+        best, worse = -np.inf, 0
+        for row in rows:
+            values = [self._measure(candidate) for candidate in row]
+            measured += zip(row, values, strict=True)
+            row_best = max(float(value.mean()) for value in values)
+            worse = worse + 1 if row_best <= best else 0
+            if worse > patience:
+                break
+            best = max(best, row_best)
+        _, leader = max(measured, key=lambda pair: float(pair[1].mean()))
+        self.best, self._values = next(
+            (candidate, values)
+            for candidate, values in measured
+            if not _clearly_better(leader, values)
+        )
 
     def climb(
         self, grid: Sequence[float], start: float, change: Callable[[Settings, float], Settings]
@@ -226,6 +251,11 @@ class Search(Generic[Settings]):
                 if quality <= last:
                     break
                 last = quality
+
+
+def _clearly_better(values: NDArray[np.float64], than: NDArray[np.float64]) -> bool:
+    gain = values - than
+    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
 
 
 def choose_cold_settings(
@@ -272,8 +302,13 @@ def choose_cold_settings(
         return best
     search = Search(best, lambda settings: _over_trials(trials, settings))
     search.climb(PENALTIES, best.penalty, lambda now, value: replace(now, penalty=value))
-    search.climb(SHARPNESSES, best.sharpness, lambda now, value: replace(now, sharpness=value))
-    search.climb(RIDGES, best.ridge, lambda now, value: replace(now, ridge=value))
+    search.sweep(
+        [
+            [replace(search.best, sharpness=sharpness, ridge=ridge) for ridge in RIDGES]
+            for sharpness in SHARPNESSES
+        ],
+        patience=len(SHARPNESSES) if folds > 1 else 0,
+    )
     best = replace(search.best, quality=search.quality)
     trained = _train(histories, rows, items[: config.episode_items], best, prior, config, seed)
     return replace(best, shares=_shares(trained))
