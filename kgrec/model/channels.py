@@ -20,6 +20,7 @@ from scipy import sparse
 
 from kgrec.errors import SourceError
 from kgrec.graph import EdgeType, KnowledgeGraph
+from kgrec.model.message_passing import pass_messages
 from kgrec.model.neighbours import far_neighbours, item_relations, joined_neighbours
 from kgrec.model.vocabulary import Vocabulary, count_terms, dampen, normalise_rows
 from kgrec.model.whitening import Whitening, unit_rows
@@ -241,7 +242,7 @@ class NeighbourVectorChannel:
         texts = np.concatenate([vectors[node_type] for node_type in near.node_types])
         white = self.whitening.apply(texts)
         weighted = self.vocabulary.weigh(near.adjacency, near.keys)
-        return unit_rows(np.asarray(weighted @ white, dtype=np.float32))
+        return unit_rows(pass_messages(weighted, white))
 
 
 @dataclass(frozen=True, slots=True)

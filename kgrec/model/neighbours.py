@@ -14,7 +14,7 @@ from kgrec.graph import EdgeType, KnowledgeGraph
 
 
 def item_relations(graph: KnowledgeGraph) -> list[EdgeType]:
-    """List the relations that touch items.
+    """List the relations that bring signal to items.
 
     Parameters
     ----------
@@ -27,14 +27,20 @@ def item_relations(graph: KnowledgeGraph) -> list[EdgeType]:
         In the order of the schema.
     """
     item = graph.schema.item
-    return [edge_type for edge_type in graph.edges if item in (edge_type[0], edge_type[2])]
+    return [
+        edge_type
+        for edge_type in graph.edges
+        if (edge_type[0] == item and _reaches_head(graph, edge_type))
+        or (edge_type[2] == item and _reaches_tail(graph, edge_type))
+    ]
 
 
 def item_neighbours(graph: KnowledgeGraph, edge_type: EdgeType) -> tuple[str, sparse.csr_array]:
     """Find what items are joined with by one relation.
 
-    Where both ends are items the edge counts both ways, and an item that has any such edge is
-    also its own neighbour: two items of which one points to the other share a neighbour then.
+    Where both ends are items the edge counts the ways that the schema lets messages travel,
+    and an item that has any such edge is also its own neighbour: two items of which one points
+    to the other share a neighbour then.
 
     Parameters
     ----------
@@ -53,10 +59,12 @@ def item_neighbours(graph: KnowledgeGraph, edge_type: EdgeType) -> tuple[str, sp
     head_type, _, tail_type = edge_type
     adjacency = edge_matrix(graph, edge_type)
     if head_type == tail_type:
-        both = adjacency.maximum(adjacency.T)
-        touched = (np.diff(both.indptr) > 0).astype(np.float32)
-        itself = sparse.csr_array(sparse.diags_array(touched))
-        return head_type, sparse.csr_array(both.maximum(itself))
+        ways = [adjacency] if _reaches_head(graph, edge_type) else []
+        ways += [sparse.csr_array(adjacency.T)] if _reaches_tail(graph, edge_type) else []
+        joined = ways[0].maximum(ways[-1])
+        touched = np.diff(ways[0].indptr) + np.bincount(ways[0].indices, minlength=len(graph.items))
+        itself = sparse.csr_array(sparse.diags_array((touched > 0).astype(np.float32)))
+        return head_type, sparse.csr_array(joined.maximum(itself))
     if head_type == graph.schema.item:
         return tail_type, adjacency
     return head_type, sparse.csr_array(adjacency.T)
@@ -125,11 +133,11 @@ def far_neighbours(graph: KnowledgeGraph) -> Neighbourhood:
         if graph.schema.item in (head_type, tail_type):
             continue
         step = edge_matrix(graph, edge_type)
-        for source, target, matrix in (
-            (head_type, tail_type, step),
-            (tail_type, head_type, step.T),
+        for source, target, matrix, travels in (
+            (head_type, tail_type, step, _reaches_head(graph, edge_type)),
+            (tail_type, head_type, step.T, _reaches_tail(graph, edge_type)),
         ):
-            if source in start:
+            if travels and source in start:
                 reached = sparse.csr_array(start[source] @ matrix)
                 known = by_type.get(target)
                 by_type[target] = reached if known is None else known.maximum(reached)
@@ -155,6 +163,14 @@ def edge_matrix(graph: KnowledgeGraph, edge_type: EdgeType) -> sparse.csr_array:
     weight = np.ones(len(table), np.float32) if table.weight is None else table.weight
     shape = (len(graph.nodes[edge_type[0]]), len(graph.nodes[edge_type[2]]))
     return sparse.csr_array((weight, tuple(table.edge_index)), shape=shape)
+
+
+def _reaches_head(graph: KnowledgeGraph, edge_type: EdgeType) -> bool:
+    return graph.schema.relations[edge_type[1]].messages in ("both", "backward")
+
+
+def _reaches_tail(graph: KnowledgeGraph, edge_type: EdgeType) -> bool:
+    return graph.schema.relations[edge_type[1]].messages in ("both", "forward")
 
 
 def _column_blocks(graph: KnowledgeGraph, near: Neighbourhood) -> list[sparse.csr_array]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pyarrow as pa
 from kgrec.graph import GraphTables, KnowledgeGraph
@@ -144,3 +146,48 @@ def test_one_relation_as_a_matrix() -> None:
     ]
     assert edge_matrix(film_graph(), SEQUEL).dtype == np.float32
     assert node_keys(film_graph(), "person").to_pylist() == ["person/ada", "person/bob"]
+
+
+def one_way_graph(messages: Literal["both", "forward", "backward"]) -> KnowledgeGraph:
+    """Make a sequel, a genre and a genre above it, with messages that travel one way."""
+    schema = GraphSchema(
+        name="one way",
+        user="fan",
+        item="film",
+        interaction="saw",
+        nodes={"fan": NodeSchema(text=False), "film": NodeSchema(), "genre": NodeSchema()},
+        relations={
+            "sequel_of": RelationSchema(head="film", tail="film", messages=messages),
+            "has_genre": RelationSchema(head="film", tail="genre", messages=messages),
+        },
+    )
+    tables = GraphTables(
+        entities=pa.table({"id": ["a", "b", "g"], "type": ["film", "film", "genre"]}),
+        relations=pa.table(
+            {
+                "head": ["b", "a"],
+                "relation": ["sequel_of", "has_genre"],
+                "tail": ["a", "g"],
+            }
+        ),
+        interactions=pa.table({"user": ["u"], "item": ["a"]}),
+    )
+    return KnowledgeGraph.from_tables(schema, tables)
+
+
+def test_messages_travel_both_ways() -> None:
+    graph = one_way_graph("both")
+    assert item_relations(graph) == [SEQUEL, GENRE]
+    assert item_neighbours(graph, SEQUEL)[1].toarray().tolist() == [[1, 1], [1, 1]]
+
+
+def test_messages_travel_from_tail_to_head() -> None:
+    graph = one_way_graph("backward")
+    assert item_relations(graph) == [SEQUEL, GENRE]
+    assert item_neighbours(graph, SEQUEL)[1].toarray().tolist() == [[1, 0], [1, 1]]
+
+
+def test_messages_travel_from_head_to_tail() -> None:
+    graph = one_way_graph("forward")
+    assert item_relations(graph) == [SEQUEL]
+    assert item_neighbours(graph, SEQUEL)[1].toarray().tolist() == [[1, 1], [0, 1]]
