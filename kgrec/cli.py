@@ -128,7 +128,11 @@ class _Login:
 def demo(
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="one seed, and no baseline that is trained step by step"),
+        typer.Option("--quick", help="one seed instead of three"),
+    ] = False,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="also the baselines that are trained step by step: minutes"),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -140,7 +144,7 @@ def demo(
     """
     from kgrec.demo import run_demo
 
-    result = run_demo(None if as_json else make_console(), quick=quick)
+    result = run_demo(None if as_json else make_console(), quick=quick, full=full)
     if as_json:
         print_json(result)
 

@@ -48,7 +48,9 @@ class _Comparison:
     left_out: Mapping[str, str]
 
 
-def run_demo(console: Console | None, *, quick: bool = False) -> dict[str, object]:
+def run_demo(
+    console: Console | None, *, quick: bool = False, full: bool = False
+) -> dict[str, object]:
     """Run the tour.
 
     Parameters
@@ -56,7 +58,9 @@ def run_demo(console: Console | None, *, quick: bool = False) -> dict[str, objec
     console
         Where it is shown; None shows nothing.
     quick
-        Fit kgrec with one seed, and leave out the baselines that are trained step by step.
+        Fit kgrec with one seed instead of three.
+    full
+        Also fit the baselines that are trained step by step, which takes minutes.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def run_demo(console: Console | None, *, quick: bool = False) -> dict[str, objec
     graph = _read_graph()
     shown.print(frame_table(graph.summary(), title=escape(repr(graph))))
     test = datasets.debian_cold_test().to_pandas()
-    compared = _compare(graph, test, quick)
+    compared = _compare(graph, test, quick, full)
     shown.print(_comparison_table(compared.measured))
     shown.print(_notes(compared))
     best = _recommend(compared.fits[0].ranker, test)
@@ -103,13 +107,13 @@ def _read_graph() -> KnowledgeGraph:
         return read_cypher_file(path, load_schema(datasets.debian_folder()))
 
 
-def _compare(graph: KnowledgeGraph, test: pd.DataFrame, quick: bool) -> _Comparison:
+def _compare(graph: KnowledgeGraph, test: pd.DataFrame, quick: bool, full: bool) -> _Comparison:
     config = Config()
     encoder = make_encoder(config)
     announce("encoding texts with BERT, which later runs find in the cache")
     encode_texts(graph, encoder, [MODEL])
     makers = ranker_makers(encoder, config)
-    reasons = {name: reason for name in makers if (reason := _reason_to_skip(name, quick))}
+    reasons = {name: reason for name in makers if (reason := _reason_to_skip(name, full))}
     make = makers.pop(MODEL)
     seeds = SEEDS[:1] if quick else SEEDS
     announce(f"fitting {MODEL} with {len(seeds)} seeds")
@@ -122,11 +126,11 @@ def _compare(graph: KnowledgeGraph, test: pd.DataFrame, quick: bool) -> _Compari
     return _Comparison(tuple(measured), fits, reasons)
 
 
-def _reason_to_skip(model: str, quick: bool) -> str | None:
+def _reason_to_skip(model: str, full: bool) -> str | None:
     package = missing_package(model)
     if package:
         return f"needs {package}: pip install 'kgrec[als]'"
-    return "takes long" if quick and model in SLOW_MODELS else None
+    return "takes minutes: kgrec demo --full" if model in SLOW_MODELS and not full else None
 
 
 def _comparison_table(measured: Sequence[Measured]) -> Table:
