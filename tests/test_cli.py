@@ -359,7 +359,9 @@ def test_the_quick_demo_finds_cold_packages() -> None:
     assert "54 packages that nobody depends on yet" in shown
     assert "Left out lightgcn: takes minutes: kgrec demo --full." in shown
     assert any(row["cold"] for row in result["recommendations"])
-    assert json.loads(json.dumps(result))["left_out"]["clcrec"] == "takes minutes: kgrec demo --full"
+    assert (
+        json.loads(json.dumps(result))["left_out"]["clcrec"] == "takes minutes: kgrec demo --full"
+    )
 
 
 def test_printed_values(capsys: pytest.CaptureFixture[str]) -> None:
