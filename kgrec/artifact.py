@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -39,7 +38,7 @@ from kgrec.model.network import ItemWeights, Network
 from kgrec.model.propagation import Propagation
 from kgrec.model.vocabulary import Vocabulary
 from kgrec.model.whitening import Whitening
-from kgrec.storage import load_graph, save_graph
+from kgrec.storage import is_empty_folder, load_graph, replace_folder, save_graph
 
 FORMAT = "kgrec model"
 VERSION = 1
@@ -94,16 +93,10 @@ def save_model(model: SavedModel, folder: str | Path) -> None:
         If the folder holds something else, or can't be written; what was there is intact.
     """
     target = Path(folder)
-    if target.exists() and not (_is_model(target) or _is_empty_folder(target)):
+    if target.exists() and not (_is_model(target) or is_empty_folder(target)):
         raise ArtifactError(f"{target} holds something else than a model: name another folder")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
-            new, old = Path(beside) / "new", Path(beside) / "old"
-            _write(model, new)
-            if target.exists():
-                target.rename(old)
-            _put_in_place(new, target, old)
+        replace_folder(target, lambda new: _write(model, new))
     except (OSError, SafetensorError) as error:
         raise ArtifactError(
             f"the model can't be saved to {target}: {error}; free some space or name a folder "
@@ -148,10 +141,6 @@ def _is_model(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
-
-
 def _write(model: SavedModel, folder: Path) -> None:
     folder.mkdir()
     save_graph(model.graph, folder / GRAPH)
@@ -188,15 +177,6 @@ def _write(model: SavedModel, folder: Path) -> None:
     }
     (folder / MODEL).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     _write_manifest(folder)
-
-
-def _put_in_place(new: Path, target: Path, old: Path) -> None:
-    try:
-        new.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
 
 
 def _assemble(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,15 +38,10 @@ def save_graph(graph: KnowledgeGraph, folder: str | Path) -> None:
         If the folder holds something else, or can't be written.
     """
     target = Path(folder)
-    if target.exists() and not (is_saved_graph(target) or _is_empty_folder(target)):
+    if target.exists() and not (is_saved_graph(target) or is_empty_folder(target)):
         raise ArtifactError(f"{target} holds something else than a graph: name another folder")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
-            _write(graph, Path(beside) / "new")
-            if target.exists():
-                target.rename(Path(beside) / "old")
-            _rename(Path(beside) / "new", target, Path(beside) / "old")
+        replace_folder(target, lambda folder: _write(graph, folder))
     except OSError as error:
         raise ArtifactError(
             f"the graph can't be saved to {target}: {error}; free some space or name a folder "
@@ -98,8 +94,33 @@ def is_saved_graph(folder: str | Path) -> bool:
     return (Path(folder) / MANIFEST).is_file()
 
 
-def _is_empty_folder(path: Path) -> bool:
+def is_empty_folder(path: Path) -> bool:
+    """Tell whether a path is a folder with nothing in it."""
     return path.is_dir() and not any(path.iterdir())
+
+
+def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder beside its place and rename it, so that it is never there by halves.
+
+    Parameters
+    ----------
+    target
+        Where to; a folder that is there is replaced, and put back where that fails.
+    write
+        Makes the folder at the path that it is given and fills it.
+
+    Raises
+    ------
+    OSError
+        If anything can't be written or renamed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
+        new, old = Path(beside) / "new", Path(beside) / "old"
+        write(new)
+        if target.exists():
+            target.rename(old)
+        _rename(new, target, old)
 
 
 def _rename(new: Path, target: Path, old: Path) -> None:

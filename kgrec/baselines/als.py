@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from kgrec.baselines.content import unit_rows
 from kgrec.baselines.validation import choose, hold_out_pairs, used_matrix
 from kgrec.graph import KnowledgeGraph
+from kgrec.model.whitening import unit_rows
 from kgrec.ranker import Ranker, UserBatch
 
 

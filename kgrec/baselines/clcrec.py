@@ -9,10 +9,11 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from kgrec.baselines.content import Content, Encoder, read_content, unit_rows
+from kgrec.baselines.content import Content, Encoder, read_content
 from kgrec.baselines.training import as_tensor, draw, seeded, train
 from kgrec.baselines.validation import Fold, hold_out_items, used_matrix
 from kgrec.graph import KnowledgeGraph
+from kgrec.model.whitening import unit_rows
 from kgrec.ranker import Ranker, UserBatch
 
 BATCH_PAIRS = 512

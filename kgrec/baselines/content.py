@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from kgrec.graph import KnowledgeGraph
+from kgrec.model.whitening import unit_rows
 
 WORD = re.compile(r"\w+")
 MIN_ITEMS = 2  # a word of a single item joins it to nothing
@@ -260,26 +261,6 @@ def whiten(vectors: NDArray[np.float32], size: int = WHITENED_SIZE) -> NDArray[n
         (centred @ directions[:, order] / np.sqrt(variance[order])).astype(np.float32)
     )
     return result
-
-
-def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale rows to length one; a zero row stays zero.
-
-    Parameters
-    ----------
-    vectors
-        [N, D].
-
-    Returns
-    -------
-    ndarray of float32
-        [N, D].
-    """
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = np.divide(
-        vectors, length, out=np.zeros_like(vectors), where=length > 0
-    )
-    return scaled
 
 
 def sparse_unit_rows(matrix: sparse.csr_array) -> sparse.csr_array:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor, nn
 
-from kgrec.baselines.content import unit_rows
 from kgrec.baselines.training import as_tensor, draw, seeded, train
 from kgrec.baselines.validation import Fold, hold_out_pairs, used_matrix
 from kgrec.graph import KnowledgeGraph
+from kgrec.model.whitening import unit_rows
 from kgrec.ranker import Ranker, UserBatch
 
 BATCH_PAIRS = 8192

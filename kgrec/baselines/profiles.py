@@ -14,9 +14,9 @@ from kgrec.baselines.content import (
     neighbour_bag,
     sparse_unit_rows,
     tfidf,
-    unit_rows,
 )
 from kgrec.graph import KnowledgeGraph
+from kgrec.model.whitening import unit_rows
 from kgrec.ranker import Ranker, UserBatch
 
 
