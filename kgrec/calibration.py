@@ -104,17 +104,12 @@ class MixedTrial:
 
     def overall_recall(self, mixing: Mixing | None) -> float:
         """Measure recall@20 of all held-out pairs; None hides the cold items."""
+        scores = np.concatenate([self.warm_scores, self.cold_scores], axis=1)
+        cold = np.arange(scores.shape[1]) >= self.warm_scores.shape[1]
         if mixing is None:
-            cold = np.full_like(self.cold_scores, -np.inf)
-            scores = np.concatenate([self.warm_scores, cold], axis=1)
+            scores[:, cold] = -np.inf
         else:
-            scores = np.concatenate(
-                [
-                    mixing.warm.log_odds(self.warm_scores),
-                    mixing.cold.log_odds(self.cold_scores) + np.float32(mixing.lift),
-                ],
-                axis=1,
-            )
+            scores = mixing.mix(scores, cold)
         positives = np.concatenate([self.warm_positives, self.cold_positives], axis=1)
         columns, _ = top_k(scores, LIST_LENGTH)
         hits = np.take_along_axis(positives, np.maximum(columns, 0), axis=1) > 0
