@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,14 @@ from kgrec.model.channels import (
     VectorChannel,
 )
 from kgrec.model.network import ItemWeights, Network
+from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 from kgrec.model.vocabulary import Vocabulary
 from kgrec.model.whitening import Whitening
 from kgrec.storage import is_empty_folder, load_graph, replace_folder, save_graph
 
 FORMAT = "kgrec model"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 MODEL = "model.json"
 ARRAYS = "arrays.safetensors"
@@ -157,6 +158,10 @@ def _write(model: SavedModel, folder: Path) -> None:
         "projection": model.item_weights.projection,
         "typical_history": model.typical_history,
     }
+    prominence = model.network.prominence
+    arrays |= {
+        f"prominence.{field.name}": getattr(prominence, field.name) for field in fields(prominence)
+    }
     keys = {"core": model.core_ids}
     for number, (_, own_arrays, own_keys) in enumerate(channels):
         arrays |= {f"channel{number}.{name}": value for name, value in own_arrays.items()}
@@ -170,6 +175,7 @@ def _write(model: SavedModel, folder: Path) -> None:
         "config": model.config.model_dump(mode="json"),
         "seed": model.seed,
         "sharpness": model.network.propagation.sharpness,
+        "prominence_strength": model.network.prominence_strength,
         "mixing": asdict(model.mixing),
         "channels": [facts for facts, _, _ in channels],
         "validation": model.validation,
@@ -200,6 +206,8 @@ def _assemble(
         torch.from_numpy(arrays["core_weights"]),
         torch.from_numpy(arrays["teacher"]),
         torch.from_numpy(arrays["inverse"]),
+        Prominence(**_part(arrays, "prominence.")),
+        float(facts["prominence_strength"]),
     )
     item_weights = ItemWeights(
         arrays["core"], arrays["other"], arrays["weights"], arrays["projection"]

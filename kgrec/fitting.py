@@ -15,9 +15,10 @@ from kgrec.calibration import MixedTrial, Mixing, calibrate, without_seen
 from kgrec.config import Config
 from kgrec.graph import KnowledgeGraph
 from kgrec.model.channels import Channel, Matrix, NeighbourChannel
-from kgrec.model.collaborative import low_pass_weights, score_spread
+from kgrec.model.collaborative import count_users, low_pass_weights, score_spread
 from kgrec.model.head import factor_ridge
 from kgrec.model.network import Network
+from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 from kgrec.selection import (
     FOLDS,
@@ -125,7 +126,13 @@ def fit_network(
     teacher = _solve_teacher(own, cold, seed)
     inverse = _solve_content(core_rows, cold)
     network = Network(
-        tuple(channels), cold.propagation().cpu(), core_weights.cpu(), teacher.cpu(), inverse.cpu()
+        tuple(channels),
+        cold.propagation().cpu(),
+        core_weights.cpu(),
+        teacher.cpu(),
+        inverse.cpu(),
+        Prominence.learn(core_rows, count_users(own)),
+        cold.prominence,
     )
     return Fit(network, core, mixing, cold, warm)
 
@@ -191,6 +198,8 @@ def _fit_mixing(
     weights = _solve_warm(kept, content, warm, config, seed)
     towards_hidden = cold.propagation().kernel(known_rows, hidden_rows)
     columns = _solve_teacher(kept, cold, seed) @ (_solve_content(known_rows, cold) @ towards_hidden)
+    prominence = Prominence.learn(known_rows, count_users(kept))
+    columns *= torch.as_tensor(prominence.gain(hidden_rows, cold.prominence))
     own = kept[users]
     trial = MixedTrial(
         without_seen(np.asarray(own @ weights.numpy(force=True)), own),

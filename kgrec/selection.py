@@ -20,6 +20,7 @@ from kgrec.config import Config
 from kgrec.evaluation.metrics import ndcg, recall
 from kgrec.model.channels import Matrix
 from kgrec.model.collaborative import (
+    count_users,
     ease_weights,
     gram_matrix,
     low_pass_weights,
@@ -29,11 +30,12 @@ from kgrec.model.collaborative import (
 from kgrec.model.head import factor_ridge, solve_ridge
 from kgrec.model.propagation import Propagation, channel_kernels
 from kgrec.retrieval import top_k
-from kgrec.training import Episode, make_episode, train_shares
+from kgrec.training import Episode, hidden_prominence, make_episode, train_shares
 
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 SHARPNESSES = (0.0, 0.5, 1.0, 2.0, 3.0)
 RIDGES = (3.0, 1.0, 0.3, 0.1)
+PROMINENCES = (0.0, 0.15, 0.3, 0.5)
 CONTENT_WEIGHTS = (0.0, 0.03, 0.1, 0.3)
 LOW_PASS_SHARES = (0.0, 0.2, 0.35, 0.5)
 
@@ -65,6 +67,8 @@ class ColdSettings:
         Sharpness of the kernel.
     ridge
         Ridge penalty of the head.
+    prominence
+        Power to which the prominence of an item scales its scores.
     quality
         Recall@20 plus NDCG@20 on the hidden items; NaN where nothing could be validated.
     """
@@ -73,6 +77,7 @@ class ColdSettings:
     shares: tuple[float, ...] = ()
     sharpness: float = DEFAULT_SHARPNESS
     ridge: float = DEFAULT_RIDGE
+    prominence: float = 0.0
     quality: float = float("nan")
 
     def propagation(self) -> Propagation:
@@ -130,7 +135,7 @@ def can_validate(histories: sparse.csr_array) -> bool:
     histories
         [users, W].
     """
-    used = np.bincount(histories.indices, minlength=histories.shape[1]) > 0
+    used = count_users(histories) > 0
     several = np.diff(histories.indptr) > 1
     return int(used.sum()) >= FEWEST_ITEMS and int(several.sum()) >= FEWEST_USERS
 
@@ -301,7 +306,7 @@ def choose_cold_settings(
     if not any(trial.has_users for trial in trials):
         return best
     search = Search(best, lambda settings: _over_trials(trials, settings))
-    search.climb(PENALTIES, best.penalty, lambda now, value: replace(now, penalty=value))
+    search.climb(PENALTIES, best.penalty, _with_penalty)
     search.sweep(
         [
             [replace(search.best, sharpness=sharpness, ridge=ridge) for ridge in RIDGES]
@@ -309,9 +314,19 @@ def choose_cold_settings(
         ],
         patience=len(SHARPNESSES) if folds > 1 else 0,
     )
+    search.climb(PROMINENCES, best.prominence, _with_prominence)
+    search.climb(PENALTIES, search.best.penalty, _with_penalty)
     best = replace(search.best, quality=search.quality)
     trained = _train(histories, rows, items[: config.episode_items], best, prior, config, seed)
     return replace(best, shares=_shares(trained))
+
+
+def _with_penalty(settings: ColdSettings, penalty: float) -> ColdSettings:
+    return replace(settings, penalty=penalty)
+
+
+def _with_prominence(settings: ColdSettings, prominence: float) -> ColdSettings:
+    return replace(settings, prominence=prominence)
 
 
 def _over_trials(trials: Sequence[_ColdTrial], settings: ColdSettings) -> NDArray[np.float64]:
@@ -341,7 +356,9 @@ class _ColdTrial:
         known = [matrix[self._known] for matrix in rows]
         self._among_known = start.kernel(known, known)
         self._towards_hidden = start.kernel(known, [matrix[self._hidden] for matrix in rows])
+        self._prominence = hidden_prominence(histories, rows, self._known, self._hidden)
         self._episodes: dict[float, Episode] = {}
+        self._solved: tuple[tuple[float, float], Tensor] | None = None
 
     @property
     def has_users(self) -> bool:
@@ -351,11 +368,19 @@ class _ColdTrial:
         episode = self._episode(settings.penalty)
         if not len(episode.positives):
             return np.empty(0)
-        sharpen = Propagation([1.0], settings.sharpness).sharpen
-        penalty = torch.full((len(self._known),), settings.ridge)
-        factor = factor_ridge(sharpen(self._among_known), penalty)
-        scores = episode.scores @ solve_ridge(factor, sharpen(self._towards_hidden))
+        scores = episode.scores @ self._projection(settings.sharpness, settings.ridge)
+        scores *= torch.exp(settings.prominence * self._prominence)
         return quality_of(scores.numpy(force=True), episode.positives.numpy(force=True))
+
+    def _projection(self, sharpness: float, ridge: float) -> Tensor:
+        """Express the hidden items by the known ones; the last answer is kept, as it is dear."""
+        asked = (sharpness, ridge)
+        if self._solved is None or self._solved[0] != asked:
+            sharpen = Propagation([1.0], sharpness).sharpen
+            penalty = torch.full((len(self._known),), ridge)
+            factor = factor_ridge(sharpen(self._among_known), penalty)
+            self._solved = asked, solve_ridge(factor, sharpen(self._towards_hidden))
+        return self._solved[1]
 
     def _episode(self, penalty: float) -> Episode:
         if penalty not in self._episodes:
@@ -391,6 +416,7 @@ def _train(
     episodes = [episode for episode in episodes if len(episode.positives)]
     if episodes and config.steps:
         own = [matrix[items] for matrix in rows]
+        looks = [hidden_prominence(part, own, chosen.known, chosen.hidden) for chosen in episodes]
         train_shares(
             propagation,
             channel_kernels(own, own),
@@ -400,6 +426,7 @@ def _train(
             # fewer items say less against the prior
             prior_strength=config.prior_strength * np.sqrt(config.episode_items / len(items)),
             ridge=settings.ridge,
+            gains=[torch.exp(settings.prominence * prominence) for prominence in looks],
         )
     return propagation
 

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from kgrec.model.collaborative import ease_weights, gram_matrix, popularity
+from kgrec.model.channels import Matrix
+from kgrec.model.collaborative import count_users, ease_weights, gram_matrix, popularity
 from kgrec.model.head import factor_ridge, solve_ridge
+from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 from kgrec.progress import track
 
@@ -114,6 +116,34 @@ def make_episode(
     return Episode(known, hidden, torch.as_tensor(np.asarray(scores)), torch.as_tensor(positives))
 
 
+def hidden_prominence(
+    histories: sparse.csr_array,
+    rows: Sequence[Matrix],
+    known: NDArray[np.int64],
+    hidden: NDArray[np.int64],
+) -> Tensor:
+    """Tell how prominent hidden items look to who has seen the known ones alone.
+
+    Parameters
+    ----------
+    histories
+        [users, W].
+    rows
+        For each channel the rows of the same items, [W, D].
+    known, hidden
+        Positions of the items that stay [A] and of those that are hidden [H].
+
+    Returns
+    -------
+    Tensor
+        [H], see :meth:`~kgrec.model.prominence.Prominence.of`.
+    """
+    prominence = Prominence.learn(
+        [matrix[known] for matrix in rows], count_users(histories[:, known])
+    )
+    return torch.as_tensor(prominence.of([matrix[hidden] for matrix in rows]))
+
+
 def softmax_ranking_loss(logits: Tensor, positives: Tensor) -> Tensor:
     """Measure how far the positives are from the top of each list.
 
@@ -150,6 +180,7 @@ def train_shares(
     learning_rate: float,
     prior_strength: float,
     ridge: float,
+    gains: Sequence[Tensor] | None = None,
 ) -> list[float]:
     """Train the channel shares of a propagation, in place.
 
@@ -168,7 +199,9 @@ def train_shares(
     prior_strength
         Weight of the squared offsets from the prior in the loss.
     ridge
-        Ridge penalty to start from; it is trained along, and chosen anew afterwards.
+        Ridge penalty to start from; it is trained along.
+    gains
+        For each episode what scales the scores of its hidden items, [H]; nothing by default.
 
     Returns
     -------
@@ -185,6 +218,8 @@ def train_shares(
     for step in track(range(steps), "training the propagation"):
         episode = episodes[step % len(episodes)]
         scores = _hidden_scores(propagation, kernels, episode, log_ridge)
+        if gains is not None:
+            scores = scores * gains[step % len(episodes)]
         logits = torch.exp(log_scale) * scores / spread
         loss = softmax_ranking_loss(logits, episode.positives)
         penalty = prior_strength * propagation.offset.square().sum()

@@ -274,7 +274,7 @@ def edit(path: Path, change: Callable[[dict[str, object]], None]) -> None:
 
 def test_a_model_of_another_version(saved: Path) -> None:
     edit(saved / "manifest.json", lambda content: content.update(version=99))
-    with pytest.raises(ArtifactError, match="has the format 99, and this kgrec reads 1"):
+    with pytest.raises(ArtifactError, match="has the format 99, and this kgrec reads 2"):
         Recommender.load(saved)
 
 

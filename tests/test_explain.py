@@ -23,6 +23,7 @@ from kgrec.model.channels import (
 )
 from kgrec.model.neighbours import item_relations
 from kgrec.model.network import ItemWeights, Network, apply_network
+from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 from kgrec.model.whitening import Whitening
 from scipy import sparse
@@ -171,6 +172,8 @@ def by_hand(teacher: list[list[float]], shares: list[float]) -> Fitted:
         torch.zeros(3, 3),
         torch.tensor(teacher),
         torch.eye(3),
+        Prominence.learn([matrix[core] for matrix in rows], np.ones(3, np.int64)),
+        0.0,
     )
     return Fitted(graph, network, apply_network(network, core, rows), rows)
 

@@ -8,6 +8,7 @@ import torch
 from kgrec.config import Config
 from kgrec.model.channels import Matrix
 from kgrec.model.propagation import inner_products
+from kgrec.model.vocabulary import normalise_rows
 from kgrec.selection import (
     FEWEST_ITEMS,
     FEWEST_USERS,
@@ -71,6 +72,19 @@ def test_the_settings_describe_a_propagation(cold_settings: ColdSettings) -> Non
 def test_same_seed_same_choice(cold_settings: ColdSettings) -> None:
     again = choose_cold_settings(HISTORIES, ROWS, [1.0, 1.0], CONFIG, seed=0)
     assert again == cold_settings
+
+
+def test_prominence_counts_where_it_tells_who_is_used() -> None:
+    random = np.random.default_rng(3)
+    known = random.integers(0, 20, ITEMS)
+    keys = random.random((ITEMS, 500)) < known[:, None] / 500  # others for each item
+    rows: list[Matrix] = [normalise_rows(sparse.csr_array(keys.astype(np.float32))), ROWS[1]]
+    liked = np.arange(ITEMS) % GROUPS == (np.arange(USERS) % GROUPS)[:, None]
+    chance = np.where(liked, 0.3, 0.1) * known / 20
+    log = sparse.csr_array((random.random((USERS, ITEMS)) < chance).astype(np.float32))
+    settings = choose_cold_settings(log, rows, [1.0, 1.0], CONFIG, seed=0)
+    assert settings.prominence > 0
+    assert choose_cold_settings(HISTORIES, rows, [1.0, 1.0], CONFIG, seed=0).prominence == 0
 
 
 def test_no_steps_keep_the_prior() -> None:

@@ -45,6 +45,22 @@ def gram_matrix(histories: sparse.csr_array, user_exponent: float = USER_EXPONEN
     return torch.as_tensor(product.toarray().astype(np.float32))
 
 
+def count_users(histories: sparse.csr_array) -> NDArray[np.int64]:
+    """Count the users of each item.
+
+    Parameters
+    ----------
+    histories
+        [users, W].
+
+    Returns
+    -------
+    ndarray of int64
+        [W].
+    """
+    return np.bincount(histories.indices, minlength=histories.shape[1])
+
+
 def popularity(histories: sparse.csr_array) -> Tensor:
     """Count the users of each item, relative to the mean over items used at all.
 
@@ -58,7 +74,7 @@ def popularity(histories: sparse.csr_array) -> Tensor:
     Tensor
         [W] float32, at least a little above zero.
     """
-    count = np.bincount(histories.indices, minlength=histories.shape[1]).astype(np.float32)
+    count = count_users(histories).astype(np.float32)
     used = count[count > 0]
     return torch.as_tensor(np.maximum(count, 1.0) / (used.mean() if len(used) else 1.0))
 

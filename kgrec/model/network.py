@@ -2,7 +2,8 @@
 
 Everything is one matrix of item weights, ``scores = histories @ weights``.  The columns of the
 core items (warm, and used often enough) are collaborative; every other column is the head's
-answer to the item's content: ``teacher @ (K_ww + ridge)^-1 @ K_wi``.
+answer to the item's content, ``teacher @ (K_ww + ridge)^-1 @ K_wi``, times the gain of an item
+of its prominence.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from scipy import sparse
 from torch import Tensor
 
 from kgrec.model.channels import Channel, Matrix
+from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 
 
@@ -36,6 +38,10 @@ class Network:
         Collaborative scores that content predicts, as weights, [W, W].
     inverse
         ``(K_ww + ridge I)^-1`` over the core items, [W, W].
+    prominence
+        How much used an item looks.
+    prominence_strength
+        Power to which that scales scores; 0 leaves them alone.
     """
 
     channels: tuple[Channel, ...]
@@ -43,6 +49,8 @@ class Network:
     core_weights: Tensor
     teacher: Tensor
     inverse: Tensor
+    prominence: Prominence
+    prominence_strength: float
 
     @torch.no_grad()
     def project(self, core_rows: Sequence[Matrix], rows: Sequence[Matrix]) -> Tensor:
@@ -62,6 +70,21 @@ class Network:
         """
         kernel = self.propagation.kernel(core_rows, rows)
         return self.inverse @ kernel
+
+    def gain(self, rows: Sequence[Matrix]) -> Tensor:
+        """Tell by how much the scores of items are scaled.
+
+        Parameters
+        ----------
+        rows
+            For each channel the rows of the items, [N, D].
+
+        Returns
+        -------
+        Tensor
+            [N], one for an item of mean prominence.
+        """
+        return torch.as_tensor(self.prominence.gain(rows, self.prominence_strength))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,11 +159,12 @@ def apply_network(network: Network, core: NDArray[np.int64], rows: Sequence[Matr
     """
     count = rows[0].shape[0] if rows else len(core)
     other = np.setdiff1d(np.arange(count), core)
-    projection = torch.zeros(len(core), len(other))
+    projection, gain = torch.zeros(len(core), len(other)), torch.ones(len(other))
     if len(other) and rows:
         core_rows = [matrix[core] for matrix in rows]
-        projection = network.project(core_rows, [matrix[other] for matrix in rows])
+        other_rows = [matrix[other] for matrix in rows]
+        projection, gain = network.project(core_rows, other_rows), network.gain(other_rows)
     weights = np.empty((len(core), count), np.float32)
     weights[:, core] = network.core_weights.numpy(force=True)
-    weights[:, other] = (network.teacher @ projection).numpy(force=True)
+    weights[:, other] = (network.teacher @ projection * gain).numpy(force=True)
     return ItemWeights(core, other, weights, projection.numpy(force=True))

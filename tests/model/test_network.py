@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from kgrec.model.network import ItemWeights, Network, apply_network
+from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 from numpy.typing import NDArray
 from scipy import sparse
@@ -22,7 +25,7 @@ def draw(*shape: int, seed: int) -> NDArray[np.float32]:
 ROWS = draw(7, 3, seed=0)
 
 
-def make_network() -> Network:
+def make_network(strength: float = 0.0) -> Network:
     kernel = ROWS[CORE] @ ROWS[CORE].T + RIDGE * np.eye(4, dtype=np.float32)
     return Network(
         (),
@@ -30,6 +33,8 @@ def make_network() -> Network:
         torch.as_tensor(draw(4, 4, seed=1)),
         torch.as_tensor(draw(4, 4, seed=2)),
         torch.as_tensor(np.linalg.inv(kernel)),
+        Prominence.learn([ROWS[CORE]], np.arange(1, 5)),
+        strength,
     )
 
 
@@ -72,3 +77,18 @@ def test_everything_is_core() -> None:
     weights = apply_network(make_network(), np.arange(4), [ROWS[CORE]])
     assert weights.projection.shape == (4, 0)
     assert not weights.by_content.any()
+
+
+def test_prominent_items_gain_and_core_items_stay() -> None:
+    half = np.arange(7) < 4
+    silent = np.where(half[:, None], ROWS, 0.0).astype(np.float32)
+    prominence = Prominence.learn([silent], np.array([9, 9, 9, 9, 1, 1, 1]))
+    plain = make_network()
+    network = replace(plain, prominence=prominence, prominence_strength=0.5)
+    without, with_gain = (apply_network(each, CORE, [silent]) for each in (plain, network))
+    gain = np.exp(0.5 * prominence.of([silent]))[OTHER]
+    assert gain[0] > 1 > gain[1]
+    np.testing.assert_array_equal(with_gain.weights[:, CORE], without.weights[:, CORE])
+    expected = without.weights[:, OTHER] * gain
+    np.testing.assert_allclose(with_gain.weights[:, OTHER], expected, rtol=1e-5)
+    np.testing.assert_array_equal(with_gain.projection, without.projection)

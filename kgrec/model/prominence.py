@@ -1,0 +1,125 @@
+"""Prominence: how much used an item looks, from how much is known of it.
+
+Rows of length one say what an item is joined with, not with how much.  But an item with many
+edges or a long text tends to be used more, and a new one is no exception.  Prominence puts this
+back: it is the popularity that fits the numbers of neighbours and words, and scales the vector
+of an item, as the exponent of degree normalisation does between a mean and a sum of messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from kgrec.model.channels import Matrix
+
+KNOTS = (0.25, 0.5, 0.75)  # quantiles at which the slope may change
+RIDGE = 30.0  # in items: with fewer, the fit keeps close to the mean
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prominence:
+    """A regression of log popularity on how many keys an item has in each channel.
+
+    Piecewise linear in the logarithm of each count, fitted by ridge regression.
+
+    Parameters
+    ----------
+    knots
+        Where the slopes change, [Q, C], in logarithms of counts.
+    mean, scale
+        Of each of the F = (2 + Q) C regressors, [F].
+    coefficients
+        Of the standardised regressors, [F].
+    limits
+        Least and greatest value among the items that were learned from; nothing goes beyond.
+    """
+
+    knots: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    coefficients: NDArray[np.float64]
+    limits: NDArray[np.float64]
+
+    @classmethod
+    def learn(cls, rows: Sequence[Matrix], users: NDArray[np.int64]) -> Prominence:
+        """Fit the regression.
+
+        Parameters
+        ----------
+        rows
+            For each of C channels the rows of the items, [W, D].
+        users
+            How many users each item has, [W]; items without any are left out.
+
+        Returns
+        -------
+        Prominence
+            Frozen: what arrives later changes nothing.
+        """
+        used = users > 0
+        counts = _log_counts(rows)[used]
+        knots = np.quantile(counts, KNOTS, axis=0) if len(counts) else np.zeros((3, len(rows)))
+        regressors = _regressors(counts, knots)
+        if not len(counts):
+            nothing = np.zeros(regressors.shape[1])
+            return cls(knots, nothing, nothing + 1.0, nothing, np.zeros(2))
+        mean, scale = regressors.mean(axis=0), regressors.std(axis=0)
+        scale[scale < 1e-9] = 1.0
+        standard = (regressors - mean) / scale
+        target = np.log(users[used])
+        gram = standard.T @ standard + RIDGE * np.eye(standard.shape[1])
+        coefficients = np.linalg.solve(gram, standard.T @ (target - target.mean()))
+        fitted = standard @ coefficients
+        return cls(knots, mean, scale, coefficients, np.array([fitted.min(), fitted.max()]))
+
+    def of(self, rows: Sequence[Matrix]) -> NDArray[np.float32]:
+        """Tell how prominent items look.
+
+        Parameters
+        ----------
+        rows
+            For each channel the rows of the items, [N, D].
+
+        Returns
+        -------
+        ndarray of float32
+            [N], the logarithm of how many times the users of a typical item are expected.
+        """
+        standard = (_regressors(_log_counts(rows), self.knots) - self.mean) / self.scale
+        return np.clip(standard @ self.coefficients, *self.limits).astype(np.float32)
+
+    def gain(self, rows: Sequence[Matrix], strength: float) -> NDArray[np.float32]:
+        """Tell by how much the scores of items are to be scaled.
+
+        Parameters
+        ----------
+        rows
+            For each channel the rows of the items, [N, D].
+        strength
+            Power of the popularity that fits; 0 scales nothing.
+
+        Returns
+        -------
+        ndarray of float32
+            [N], one for an item of mean prominence.
+        """
+        return np.asarray(np.exp(strength * self.of(rows)), dtype=np.float32)
+
+
+def _log_counts(rows: Sequence[Matrix]) -> NDArray[np.float64]:
+    """Count the keys of each item in each channel, [N, C]; a vector is there or not."""
+    counts = [
+        np.diff(matrix.indptr) if isinstance(matrix, sparse.csr_array) else matrix.any(axis=1)
+        for matrix in rows
+    ]
+    return np.log1p(np.stack(counts, axis=1).astype(np.float64))
+
+
+def _regressors(counts: NDArray[np.float64], knots: NDArray[np.float64]) -> NDArray[np.float64]:
+    bends = [np.maximum(counts - knot, 0.0) for knot in knots]
+    return np.concatenate([counts, counts > 0, *bends], axis=1)
