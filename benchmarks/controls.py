@@ -9,6 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from kgrec.graph import EdgeTable, GraphTables, KnowledgeGraph
+from kgrec.model.channels import NeighbourVectorChannel, RelatedItemChannel
+from kgrec.model.neighbours import item_relations
+from kgrec.text import TextEncoder
 
 
 def shuffle_graph(graph: KnowledgeGraph, seed: int) -> KnowledgeGraph:
@@ -72,6 +75,34 @@ def remove_texts(graph: KnowledgeGraph) -> KnowledgeGraph:
         kind: replace(table, texts=pa.nulls(len(table), pa.string()))
         for kind, table in graph.nodes.items()
     }
+    return KnowledgeGraph(graph.schema, MappingProxyType(nodes), graph.edges, graph.interactions)
+
+
+def add_distant_texts(graph: KnowledgeGraph, encoder: TextEncoder) -> KnowledgeGraph:
+    """Let content travel a third edge: the texts around related items become features.
+
+    Parameters
+    ----------
+    graph
+        The graph.
+    encoder
+        Encodes the texts.
+
+    Returns
+    -------
+    KnowledgeGraph
+        Whose items have the mean vector of the texts around the items that they share
+        neighbours with, beside the features that they have already.
+    """
+    vectors = {kind: encoder.encode(table.texts) for kind, table in graph.nodes.items()}
+    relations = tuple(item_relations(graph))
+    around = NeighbourVectorChannel.learn("texts around", graph, vectors, relations)
+    related = RelatedItemChannel.learn("related items", graph, relations)
+    distant = related.encode(graph, vectors) @ around.encode(graph, vectors)[~graph.is_cold]
+    items = graph.items
+    parts = [distant] if items.features is None else [items.features, distant]
+    features = np.concatenate(parts, axis=1).astype(np.float32)
+    nodes = {**graph.nodes, graph.schema.item: replace(items, features=features)}
     return KnowledgeGraph(graph.schema, MappingProxyType(nodes), graph.edges, graph.interactions)
 
 

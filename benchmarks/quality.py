@@ -11,7 +11,10 @@ interrupted run goes on where it was; ``--fresh`` forgets it, which a changed mo
 
 Controls: ``kgrec-frozen`` meets the cold items only after the fit, by ``add_items``;
 ``kgrec-shuffled-graph`` has the tails of each relation permuted; ``kgrec-without-text`` and
-``kgrec-without-graph`` have nothing of the kind.
+``kgrec-without-graph`` have nothing of the kind.  Rungs: ``kgrec-head-alone`` is the bilinear head
+on the BERT vectors of the items' own texts; ``kgrec-hops-0``, ``-1`` and ``-3`` let content travel
+so many edges (kgrec itself: two); ``kgrec-untrained`` keeps the shares it starts from;
+``kgrec-without-prominence`` leaves out how much is known of an item.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from kgrec.storage import load_graph
 from kgrec.text import TextEncoder
 
 from benchmarks.controls import (
+    add_distant_texts,
     hold_back_cold_items,
     remove_edges,
     remove_texts,
@@ -62,6 +63,10 @@ def fits(encoder: TextEncoder, config: Config) -> dict[str, Fit]:
         model.add_items(arriving)
         return model
 
+    def fit_with(**changes: bool | int) -> Fit:
+        simpler = config.model_copy(update=changes)
+        return lambda graph, seed: Recommender(simpler, encoder=encoder).fit(graph, seed=seed)
+
     makers = ranker_makers(encoder, config)
     return {
         "kgrec": fit_kgrec,
@@ -69,6 +74,12 @@ def fits(encoder: TextEncoder, config: Config) -> dict[str, Fit]:
         "kgrec-shuffled-graph": lambda graph, seed: fit_kgrec(shuffle_graph(graph, seed), seed),
         "kgrec-without-text": lambda graph, seed: fit_kgrec(remove_texts(graph), seed),
         "kgrec-without-graph": lambda graph, seed: fit_kgrec(remove_edges(graph), seed),
+        "kgrec-head-alone": fit_with(hops=0, words=False, steps=0, prominence=False),
+        "kgrec-hops-0": fit_with(hops=0),
+        "kgrec-hops-1": fit_with(hops=1),
+        "kgrec-hops-3": lambda graph, seed: fit_kgrec(add_distant_texts(graph, encoder), seed),
+        "kgrec-untrained": fit_with(steps=0),
+        "kgrec-without-prominence": fit_with(prominence=False),
         **{name: _fit_with(make) for name, make in makers.items() if name != "kgrec"},
     }
 

@@ -29,6 +29,13 @@ class Config(BaseModel):
     text_model: str = Field(default=DEFAULT_MODEL, description="BERT model, by name or folder")
     pooling: Literal["mean", "cls"] = Field(default="mean", description="pooling of BERT's tokens")
     max_length: int = Field(default=128, ge=8, description="tokens of a text that are read")
+    hops: int = Field(default=2, ge=0, le=2, description="edges that content may travel to an item")
+    words: bool = Field(default=True, description="whether words count beside vectors of texts")
+    prominence: bool = Field(
+        default=True,
+        description="whether new items of which much is known may be ranked higher for it, "
+        "as far as hidden items say",
+    )
     core_items: int = Field(
         default=16_384,
         ge=2,

@@ -116,7 +116,7 @@ class Recommender(Ranker):
                 "check the interactions query"
             )
         vectors = self._encode(graph)
-        channels = learn_channels(graph, vectors)
+        channels = learn_channels(graph, vectors, hops=self.config.hops, words=self.config.words)
         rows = [channel.encode(graph, vectors) for channel in channels]
         with torch.device(self._device or _best_device()):
             fit = fit_network(graph, channels, rows, self.config, seed)

@@ -314,8 +314,9 @@ def choose_cold_settings(
         ],
         patience=len(SHARPNESSES) if folds > 1 else 0,
     )
-    search.climb(PROMINENCES, best.prominence, _with_prominence)
-    search.climb(PENALTIES, search.best.penalty, _with_penalty)
+    if config.prominence:
+        search.climb(PROMINENCES, best.prominence, _with_prominence)
+        search.climb(PENALTIES, search.best.penalty, _with_penalty)
     best = replace(search.best, quality=search.quality)
     trained = _train(histories, rows, items[: config.episode_items], best, prior, config, seed)
     return replace(best, shares=_shares(trained))

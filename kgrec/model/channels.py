@@ -285,7 +285,9 @@ class FeatureChannel:
         return self.whitening.apply(_features(graph))
 
 
-def learn_channels(graph: KnowledgeGraph, vectors: TextVectors) -> list[Channel]:
+def learn_channels(
+    graph: KnowledgeGraph, vectors: TextVectors, *, hops: int = 2, words: bool = True
+) -> list[Channel]:
     """Learn every channel that the graph has content for.
 
     Parameters
@@ -294,6 +296,10 @@ def learn_channels(graph: KnowledgeGraph, vectors: TextVectors) -> list[Channel]
         The graph; its warm items give the statistics.
     vectors
         BERT vectors of the texts of each node type.
+    hops
+        How many edges content may travel to an item: 0, 1 or 2.
+    words
+        Whether words count beside the vectors of texts.
 
     Returns
     -------
@@ -302,26 +308,41 @@ def learn_channels(graph: KnowledgeGraph, vectors: TextVectors) -> list[Channel]
         where the graph has no content at all.
     """
     relations = tuple(item_relations(graph))
-    candidates: list[Channel] = [
-        TermChannel.learn("own words", graph, with_neighbours=False),
-        VectorChannel.learn("own text", graph, vectors),
-    ]
-    if graph.items.features is not None:
-        candidates.append(FeatureChannel.learn("features", graph))
-    if relations:
+    candidates = [*_own_channels(graph, vectors, words=words)]
+    if relations and hops >= 1:
+        candidates += _near_channels(graph, vectors, relations, words=words)
+    if relations and hops >= 2:
         candidates += [
-            TermChannel.learn("words around", graph, with_neighbours=True),
-            NeighbourVectorChannel.learn("texts around", graph, vectors, relations),
-            NeighbourChannel.learn("neighbours", graph, relations),
             RelatedItemChannel.learn("related items", graph, relations),
             FarChannel.learn("far neighbours", graph),
         ]
-    if len(relations) > 1:
+    if len(relations) > 1 and hops >= 1:
         candidates += [
             NeighbourChannel.learn(f"{h} {r} {t}", graph, ((h, r, t),)) for h, r, t in relations
         ]
     speaking = [channel for channel in candidates if _says_something(channel, graph, vectors)]
     return speaking or candidates[:1]
+
+
+def _own_channels(graph: KnowledgeGraph, vectors: TextVectors, *, words: bool) -> list[Channel]:
+    channels: list[Channel] = []
+    if words:
+        channels.append(TermChannel.learn("own words", graph, with_neighbours=False))
+    channels.append(VectorChannel.learn("own text", graph, vectors))
+    if graph.items.features is not None:
+        channels.append(FeatureChannel.learn("features", graph))
+    return channels
+
+
+def _near_channels(
+    graph: KnowledgeGraph, vectors: TextVectors, relations: tuple[EdgeType, ...], *, words: bool
+) -> list[Channel]:
+    channels: list[Channel] = []
+    if words:
+        channels.append(TermChannel.learn("words around", graph, with_neighbours=True))
+    channels.append(NeighbourVectorChannel.learn("texts around", graph, vectors, relations))
+    channels.append(NeighbourChannel.learn("neighbours", graph, relations))
+    return channels
 
 
 def keys_of(channel: Channel) -> pa.StringArray | None:

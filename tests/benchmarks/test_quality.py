@@ -18,6 +18,7 @@ from kgrec.evaluation import EvaluationReport, evaluate
 from kgrec.graph import KnowledgeGraph
 from kgrec.sources import read_tables
 from kgrec.storage import load_graph
+from kgrec.text import TextEncoder
 
 from benchmarks import controls
 from tests.films import SCHEMA, film_graph
@@ -46,6 +47,19 @@ def test_texts_and_edges_can_be_removed() -> None:
     assert set(bare.edges) == set(graph.edges)
     assert not any(len(table) for table in bare.edges.values())
     assert bare.nodes is graph.nodes
+
+
+def test_distant_texts_are_features_of_the_items(
+    debian_graph: KnowledgeGraph, tiny_encoder: TextEncoder
+) -> None:
+    graph = debian_graph
+    farther = controls.add_distant_texts(graph, tiny_encoder)
+    features = farther.items.features
+    assert features is not None
+    assert graph.items.features is None
+    assert features.shape[0] == len(graph.items)
+    assert np.isfinite(features).all()
+    assert features.any()
 
 
 def test_cold_items_held_back_make_the_graph_again(debian_graph: KnowledgeGraph) -> None:

@@ -240,3 +240,20 @@ def test_a_graph_that_says_nothing_has_one_silent_channel() -> None:
     vectors = {kind: np.zeros((len(table), 6), np.float32) for kind, table in graph.nodes.items()}
     (channel,) = learn_channels(graph, vectors)
     assert dense(channel.encode(graph, vectors)).shape == (2, 0)
+
+
+def test_hops_and_words_limit_what_reaches_an_item() -> None:
+    vectors = draw_vectors(BEFORE)
+
+    def names(hops: int = 2, *, words: bool = True) -> set[str]:
+        channels = learn_channels(BEFORE, vectors, hops=hops, words=words)
+        return {channel.name for channel in channels}
+
+    assert names() == set(CHANNELS)
+    assert names(hops=0, words=False) <= {"own text", "features"}
+    assert names(hops=0) == names(hops=0, words=False) | {"own words"}
+    near = names(hops=1)
+    assert {"neighbours", "texts around", "words around"} <= near
+    assert set(CHANNELS) - near <= {"related items", "far neighbours"}
+    assert set(CHANNELS) - near
+    assert set(CHANNELS) - names(words=False) == {"own words", "words around"}
