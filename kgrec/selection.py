@@ -189,13 +189,15 @@ class Search(Generic[Settings]):
         """Mean quality of the best settings."""
         return float(self._values.mean())
 
-    def offer(self, candidate: Settings) -> float:
-        """Measure a candidate, and keep it where it is clearly better.
+    def offer(self, candidate: Settings, *, clearly: bool = True) -> float:
+        """Measure a candidate, and keep it where it is better.
 
         Parameters
         ----------
         candidate
             Other settings.
+        clearly
+            Whether it has to be better by more than one standard error.
 
         Returns
         -------
@@ -203,7 +205,7 @@ class Search(Generic[Settings]):
             Mean quality of the candidate.
         """
         values = self._measure(candidate)
-        if _clearly_better(values, self._values):
+        if _better(values, self._values, 1.0 if clearly else 0.0):
             self.best, self._values = candidate, values
         return float(values.mean())
 
@@ -231,11 +233,16 @@ class Search(Generic[Settings]):
         self.best, self._values = next(
             (candidate, values)
             for candidate, values in measured
-            if not _clearly_better(leader, values)
+            if not _better(leader, values, 1.0)
         )
 
     def climb(
-        self, grid: Sequence[float], start: float, change: Callable[[Settings, float], Settings]
+        self,
+        grid: Sequence[float],
+        start: float,
+        change: Callable[[Settings, float], Settings],
+        *,
+        clearly: bool = True,
     ) -> None:
         """Walk along a grid, up and then down, as long as it gets better at all.
 
@@ -247,20 +254,23 @@ class Search(Generic[Settings]):
             The value that the best settings have.
         change
             Gives the best settings with another value.
+        clearly
+            Whether only what is clearly better is kept on the way.
         """
         centre = grid.index(start)
         for path in (grid[centre + 1 :], grid[:centre][::-1]):
             last = self.quality
             for value in path:
-                quality = self.offer(change(self.best, value))
+                quality = self.offer(change(self.best, value), clearly=clearly)
                 if quality <= last:
                     break
                 last = quality
 
 
-def _clearly_better(values: NDArray[np.float64], than: NDArray[np.float64]) -> bool:
+def _better(values: NDArray[np.float64], than: NDArray[np.float64], errors: float) -> bool:
+    """Tell whether the mean gain over users is more than so many standard errors of it."""
     gain = values - than
-    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
+    return bool(gain.mean() > errors * gain.std() / np.sqrt(len(gain)))
 
 
 def choose_cold_settings(
@@ -306,7 +316,7 @@ def choose_cold_settings(
     if not any(trial.has_users for trial in trials):
         return best
     search = Search(best, lambda settings: _over_trials(trials, settings))
-    search.climb(PENALTIES, best.penalty, _with_penalty)
+    search.climb(PENALTIES, best.penalty, _with_penalty, clearly=False)
     search.sweep(
         [
             [replace(search.best, sharpness=sharpness, ridge=ridge) for ridge in RIDGES]
@@ -315,11 +325,23 @@ def choose_cold_settings(
         patience=len(SHARPNESSES) if folds > 1 else 0,
     )
     if config.prominence:
-        search.climb(PROMINENCES, best.prominence, _with_prominence)
-        search.climb(PENALTIES, search.best.penalty, _with_penalty)
+        _choose_prominence(search)
     best = replace(search.best, quality=search.quality)
     trained = _train(histories, rows, items[: config.episode_items], best, prior, config, seed)
     return replace(best, shares=_shares(trained))
+
+
+def _choose_prominence(search: Search[ColdSettings]) -> None:
+    """Choose the power of prominence, and with it the penalty: the two depend on each other."""
+    without = search.best
+    search.offer(_with_prominence(without, PROMINENCES[1]))
+    if search.best is without:
+        return
+    before: ColdSettings | None = None
+    while search.best != before:
+        before = search.best
+        search.climb(PENALTIES, before.penalty, _with_penalty, clearly=False)
+        search.climb(PROMINENCES, search.best.prominence, _with_prominence, clearly=False)
 
 
 def _with_penalty(settings: ColdSettings, penalty: float) -> ColdSettings:

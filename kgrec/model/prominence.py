@@ -4,6 +4,9 @@ Rows of length one say what an item is joined with, not with how much.  But an i
 edges or a long text tends to be used more, and a new one is no exception.  Prominence puts this
 back: it is the popularity that fits the numbers of neighbours and words, and scales the vector
 of an item, as the exponent of degree normalisation does between a mean and a sum of messages.
+
+Only what an item has in common with others is counted.  A new item's director counts if a warm
+item has the same; so a warm item's counts if another one does.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ class Prominence:
 
     Parameters
     ----------
+    known
+        Whether an item that was learned from has the key, for the keys of all sparse channels
+        one after the other.
     knots
         Where the slopes change, [Q, C], in logarithms of counts.
     mean, scale
@@ -39,6 +45,7 @@ class Prominence:
         Least and greatest value among the items that were learned from; nothing goes beyond.
     """
 
+    known: NDArray[np.bool_]
     knots: NDArray[np.float64]
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
@@ -62,12 +69,15 @@ class Prominence:
             Frozen: what arrives later changes nothing.
         """
         used = users > 0
-        counts = _log_counts(rows)[used]
-        knots = np.quantile(counts, KNOTS, axis=0) if len(counts) else np.zeros((3, len(rows)))
+        frequency = _frequencies([matrix[used] for matrix in rows])
+        counts = _log_counts(rows, frequency >= 2)[used]  # another item has to have the key
+        known = frequency >= 1
+        quantiles = len(KNOTS)
+        knots = np.quantile(counts, KNOTS, axis=0) if len(counts) else np.zeros((quantiles, 1))
         regressors = _regressors(counts, knots)
         if not len(counts):
             nothing = np.zeros(regressors.shape[1])
-            return cls(knots, nothing, nothing + 1.0, nothing, np.zeros(2))
+            return cls(known, knots, nothing, nothing + 1.0, nothing, np.zeros(2))
         mean, scale = regressors.mean(axis=0), regressors.std(axis=0)
         scale[scale < 1e-9] = 1.0
         standard = (regressors - mean) / scale
@@ -75,7 +85,8 @@ class Prominence:
         gram = standard.T @ standard + RIDGE * np.eye(standard.shape[1])
         coefficients = np.linalg.solve(gram, standard.T @ (target - target.mean()))
         fitted = standard @ coefficients
-        return cls(knots, mean, scale, coefficients, np.array([fitted.min(), fitted.max()]))
+        limits = np.array([fitted.min(), fitted.max()])
+        return cls(known, knots, mean, scale, coefficients, limits)
 
     def of(self, rows: Sequence[Matrix]) -> NDArray[np.float32]:
         """Tell how prominent items look.
@@ -90,7 +101,7 @@ class Prominence:
         ndarray of float32
             [N], the logarithm of how many times the users of a typical item are expected.
         """
-        standard = (_regressors(_log_counts(rows), self.knots) - self.mean) / self.scale
+        standard = (_regressors(_log_counts(rows, self.known), self.knots) - self.mean) / self.scale
         return np.clip(standard @ self.coefficients, *self.limits).astype(np.float32)
 
     def gain(self, rows: Sequence[Matrix], strength: float) -> NDArray[np.float32]:
@@ -111,12 +122,28 @@ class Prominence:
         return np.asarray(np.exp(strength * self.of(rows)), dtype=np.float32)
 
 
-def _log_counts(rows: Sequence[Matrix]) -> NDArray[np.float64]:
-    """Count the keys of each item in each channel, [N, C]; a vector is there or not."""
-    counts = [
-        np.diff(matrix.indptr) if isinstance(matrix, sparse.csr_array) else matrix.any(axis=1)
+def _frequencies(rows: Sequence[Matrix]) -> NDArray[np.int64]:
+    """Count the items that have each key, over the sparse channels one after the other."""
+    each = [
+        np.bincount(matrix.indices, minlength=matrix.shape[1])
         for matrix in rows
+        if isinstance(matrix, sparse.csr_array)
     ]
+    return np.concatenate([*each, np.zeros(0, np.int64)])
+
+
+def _log_counts(rows: Sequence[Matrix], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Count the keys of each item in each channel, [N, C]; a vector is there or not."""
+    counts: list[NDArray[np.int64]] = []
+    start = 0
+    for matrix in rows:
+        if not isinstance(matrix, sparse.csr_array):
+            counts.append(matrix.any(axis=1).astype(np.int64))
+            continue
+        own = counted[start : start + matrix.shape[1]]
+        start += matrix.shape[1]
+        before = np.concatenate([[0], np.cumsum(own[matrix.indices])])
+        counts.append(np.asarray(np.diff(before[matrix.indptr]), dtype=np.int64))
     return np.log1p(np.stack(counts, axis=1).astype(np.float64))
 
 

@@ -40,7 +40,7 @@ def test_many_keys_without_users_tell_nothing() -> None:
 def test_it_goes_nowhere_beyond_what_was_seen() -> None:
     prominence = Prominence.learn(ROWS, USERS)
     usual = prominence.of(ROWS)
-    flood = sparse.csr_array(np.ones((1, 10_000), np.float32))
+    flood = sparse.csr_array(np.ones((1, KEYS), np.float32))
     value = prominence.of([flood, flood])
     assert usual.min() <= value[0] <= usual.max()
 
@@ -78,3 +78,14 @@ def test_vectors_are_there_or_not() -> None:
     users = np.where(np.arange(ITEMS) % 2 == 0, 2, 40)
     found = Prominence.learn([vectors], users).of([vectors])
     assert found[1::2].min() > found[::2].max() + 1.0
+
+
+def test_a_key_of_its_own_says_nothing_of_an_item() -> None:
+    """A new item's own keys are unknown: those of a warm one must not count either."""
+    shared = rows_of(COUNTS % 8)
+    own = sparse.eye_array(ITEMS, format="csr", dtype=np.float32)
+    with_own = sparse.csr_array(sparse.hstack([shared, own]))
+    users = 1 + COUNTS % 8
+    found, expected = Prominence.learn([with_own], users), Prominence.learn([shared], users)
+    stranger = sparse.csr_array(sparse.hstack([shared, sparse.csr_array((ITEMS, ITEMS))]))
+    np.testing.assert_allclose(found.of([stranger]), expected.of([shared]), atol=1e-6)
