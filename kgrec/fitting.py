@@ -14,7 +14,7 @@ from torch import Tensor
 from kgrec.calibration import MixedTrial, Mixing, calibrate, without_seen
 from kgrec.config import Config
 from kgrec.graph import KnowledgeGraph
-from kgrec.model.channels import Channel, Matrix, NeighbourChannel
+from kgrec.model.channels import Channel, Matrix, NeighbourChannel, what_comes_along
 from kgrec.model.collaborative import count_users, low_pass_weights, score_spread
 from kgrec.model.head import factor_ridge
 from kgrec.model.network import Network
@@ -32,7 +32,7 @@ from kgrec.selection import (
     prior_shares,
     warm_weights,
 )
-from kgrec.training import teacher_weights
+from kgrec.training import hidden_prominence, teacher_weights
 
 SPREAD_USERS = 1_000
 MIXING_USERS = 2_000
@@ -113,7 +113,8 @@ def fit_network(
     own = histories[:, core]
     core_rows = [matrix[core] for matrix in rows]
     prior = _prior(channels)
-    cold = choose_cold_settings(own, core_rows, prior, config, seed)
+    counted = what_comes_along(channels, core_rows)
+    cold = choose_cold_settings(own, core_rows, counted, prior, config, seed)
     blend = Propagation(cold.shares, 0.0)
 
     def content(items: NDArray[np.int64]) -> Tensor:
@@ -121,7 +122,7 @@ def fit_network(
         return blend.kernel(part, part)
 
     warm = choose_warm_settings(own, content, config, seed)
-    mixing = _fit_mixing(own, core_rows, cold, warm, config, seed)
+    mixing = _fit_mixing(own, core_rows, counted, cold, warm, config, seed)
     core_weights = _solve_warm(own, content(np.arange(len(core))), warm, config, seed)
     teacher = _solve_teacher(own, cold, seed)
     inverse = _solve_content(core_rows, cold)
@@ -131,7 +132,7 @@ def fit_network(
         core_weights.cpu(),
         teacher.cpu(),
         inverse.cpu(),
-        Prominence.learn(core_rows, count_users(own)),
+        Prominence.learn(counted, count_users(own)),
         cold.prominence,
     )
     return Fit(network, core, mixing, cold, warm)
@@ -176,6 +177,7 @@ def _solve_content(rows: Sequence[Matrix], settings: ColdSettings) -> Tensor:
 def _fit_mixing(
     histories: sparse.csr_array,
     rows: Sequence[Matrix],
+    counted: Sequence[Matrix],
     cold: ColdSettings,
     warm: WarmSettings,
     config: Config,
@@ -198,8 +200,8 @@ def _fit_mixing(
     weights = _solve_warm(kept, content, warm, config, seed)
     towards_hidden = cold.propagation().kernel(known_rows, hidden_rows)
     columns = _solve_teacher(kept, cold, seed) @ (_solve_content(known_rows, cold) @ towards_hidden)
-    prominence = Prominence.learn(known_rows, count_users(kept))
-    columns *= torch.as_tensor(prominence.gain(hidden_rows, cold.prominence))
+    prominence = hidden_prominence(histories, counted, known, hidden)
+    columns *= torch.exp(cold.prominence * prominence)
     own = kept[users]
     trial = MixedTrial(
         without_seen(np.asarray(own @ weights.numpy(force=True)), own),

@@ -276,6 +276,7 @@ def _better(values: NDArray[np.float64], than: NDArray[np.float64], errors: floa
 def choose_cold_settings(
     histories: sparse.csr_array,
     rows: Sequence[Matrix],
+    counted: Sequence[Matrix],
     prior: Sequence[float],
     config: Config,
     seed: int,
@@ -292,6 +293,8 @@ def choose_cold_settings(
         [users, W].
     rows
         For each channel the rows of the same items, [W, D].
+    counted
+        The rows that prominence is learned from, [W, D'].
     prior
         Shares to start from, [C].
     config
@@ -311,7 +314,9 @@ def choose_cold_settings(
     random = np.random.default_rng(seed)
     items = random.permutation(histories.shape[1])
     folds = VALIDATION_FOLDS if len(items) <= config.selection_items else 1
-    trials = [_ColdTrial(histories, rows, items, fold, start, seed) for fold in range(folds)]
+    trials = [
+        _ColdTrial(histories, rows, counted, items, fold, start, seed) for fold in range(folds)
+    ]
 
     if not any(trial.has_users for trial in trials):
         return best
@@ -327,7 +332,9 @@ def choose_cold_settings(
     if config.prominence:
         _choose_prominence(search)
     best = replace(search.best, quality=search.quality)
-    trained = _train(histories, rows, items[: config.episode_items], best, prior, config, seed)
+    drawn = items[: config.episode_items]
+    own, own_counted = ([matrix[drawn] for matrix in group] for group in (rows, counted))
+    trained = _train(histories[:, drawn], own, own_counted, best, prior, config, seed)
     return replace(best, shares=_shares(trained))
 
 
@@ -367,6 +374,7 @@ class _ColdTrial:
         self,
         histories: sparse.csr_array,
         rows: Sequence[Matrix],
+        counted: Sequence[Matrix],
         items: NDArray[np.int64],
         fold: int,
         start: Propagation,
@@ -379,7 +387,7 @@ class _ColdTrial:
         known = [matrix[self._known] for matrix in rows]
         self._among_known = start.kernel(known, known)
         self._towards_hidden = start.kernel(known, [matrix[self._hidden] for matrix in rows])
-        self._prominence = hidden_prominence(histories, rows, self._known, self._hidden)
+        self._prominence = hidden_prominence(histories, counted, self._known, self._hidden)
         self._episodes: dict[float, Episode] = {}
         self._solved: tuple[tuple[float, float], Tensor] | None = None
 
@@ -416,33 +424,34 @@ class _ColdTrial:
 def _train(
     histories: sparse.csr_array,
     rows: Sequence[Matrix],
-    items: NDArray[np.int64],
+    counted: Sequence[Matrix],
     settings: ColdSettings,
     prior: Sequence[float],
     config: Config,
     seed: int,
 ) -> Propagation:
-    part = histories[:, items]
-    everything = np.arange(len(items))
+    items = np.arange(histories.shape[1])
     episodes = [
         make_episode(
-            part,
-            np.setdiff1d(everything, fold),
+            histories,
+            np.setdiff1d(items, fold),
             fold,
             settings.penalty,
             config.episode_users,
             seed + number,
         )
-        for number, fold in enumerate(np.array_split(everything, EPISODES))
+        for number, fold in enumerate(np.array_split(items, EPISODES))
     ]
     propagation = Propagation(prior, settings.sharpness)
     episodes = [episode for episode in episodes if len(episode.positives)]
     if episodes and config.steps:
-        own = [matrix[items] for matrix in rows]
-        looks = [hidden_prominence(part, own, chosen.known, chosen.hidden) for chosen in episodes]
+        looks = [
+            hidden_prominence(histories, counted, episode.known, episode.hidden)
+            for episode in episodes
+        ]
         train_shares(
             propagation,
-            channel_kernels(own, own),
+            channel_kernels(rows, rows),
             episodes,
             steps=config.steps,
             learning_rate=config.learning_rate,

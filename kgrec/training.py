@@ -129,7 +129,7 @@ def hidden_prominence(
     histories
         [users, W].
     rows
-        For each channel the rows of the same items, [W, D].
+        The rows that are counted, one matrix a channel, of the same items, [W, D].
     known, hidden
         Positions of the items that stay [A] and of those that are hidden [H].
 

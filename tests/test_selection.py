@@ -50,7 +50,7 @@ def content(rows: Matrix) -> NDArray[np.float32]:
 
 @pytest.fixture(scope="module")
 def cold_settings() -> ColdSettings:
-    return choose_cold_settings(HISTORIES, ROWS, [1.0, 1.0], CONFIG, seed=0)
+    return choose_cold_settings(HISTORIES, ROWS, ROWS, [1.0, 1.0], CONFIG, seed=0)
 
 
 def test_new_items_are_ranked_by_the_channel_that_says_something(
@@ -70,7 +70,7 @@ def test_the_settings_describe_a_propagation(cold_settings: ColdSettings) -> Non
 
 
 def test_same_seed_same_choice(cold_settings: ColdSettings) -> None:
-    again = choose_cold_settings(HISTORIES, ROWS, [1.0, 1.0], CONFIG, seed=0)
+    again = choose_cold_settings(HISTORIES, ROWS, ROWS, [1.0, 1.0], CONFIG, seed=0)
     assert again == cold_settings
 
 
@@ -82,20 +82,19 @@ def test_prominence_counts_where_it_tells_who_is_used() -> None:
     liked = np.arange(ITEMS) % GROUPS == (np.arange(USERS) % GROUPS)[:, None]
     chance = np.where(liked, 0.3, 0.1) * known / 20
     log = sparse.csr_array((random.random((USERS, ITEMS)) < chance).astype(np.float32))
-    settings = choose_cold_settings(log, rows, [1.0, 1.0], CONFIG, seed=0)
+    settings = choose_cold_settings(log, rows, rows, [1.0, 1.0], CONFIG, seed=0)
     assert settings.prominence > 0
-    assert choose_cold_settings(HISTORIES, rows, [1.0, 1.0], CONFIG, seed=0).prominence == 0
+    assert choose_cold_settings(HISTORIES, rows, rows, [1.0, 1.0], CONFIG, seed=0).prominence == 0
 
 
 def test_no_steps_keep_the_prior() -> None:
-    settings = choose_cold_settings(HISTORIES, ROWS, [1.0, 3.0], Config(steps=0), seed=0)
+    settings = choose_cold_settings(HISTORIES, ROWS, ROWS, [1.0, 3.0], Config(steps=0), seed=0)
     np.testing.assert_allclose(settings.shares, [0.25, 0.75], rtol=1e-5)
 
 
 def test_too_little_to_learn_from() -> None:
-    settings = choose_cold_settings(
-        HISTORIES[:, :5], [row[:5] for row in ROWS], [1.0, 3.0], CONFIG, seed=0
-    )
+    few = [row[:5] for row in ROWS]
+    settings = choose_cold_settings(HISTORIES[:, :5], few, few, [1.0, 3.0], CONFIG, seed=0)
     np.testing.assert_allclose(settings.shares, [0.25, 0.75], rtol=1e-5)
     assert np.isnan(settings.quality)
 
@@ -152,7 +151,7 @@ def test_nobody_to_validate_warm_items_on() -> None:
 @pytest.mark.parametrize("count", [2, 3])
 def test_next_to_no_items_drawn(count: int) -> None:
     config = Config(selection_items=count, episode_items=count, steps=3)
-    settings = choose_cold_settings(HISTORIES, ROWS, [1.0, 1.0], config, seed=0)
+    settings = choose_cold_settings(HISTORIES, ROWS, ROWS, [1.0, 1.0], config, seed=0)
     assert np.isfinite(settings.shares).all()
 
 

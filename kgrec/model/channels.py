@@ -8,7 +8,7 @@ later gets the same row as if it had been there from the start.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -42,6 +42,11 @@ class Channel(Protocol):
         """Name in explanations and reports."""
         ...
 
+    @property
+    def comes_along(self) -> bool:
+        """Whether an item has all of this when it arrives, and does not gather it as it ages."""
+        ...
+
     def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> Matrix:
         """Give the rows of all items of a graph, [items, D], each of length one or zero."""
         ...
@@ -64,6 +69,11 @@ class TermChannel:
     name: str
     vocabulary: Vocabulary
     with_neighbours: bool
+
+    @property
+    def comes_along(self) -> bool:
+        """Whether the words are the item's own."""
+        return not self.with_neighbours
 
     @classmethod
     def learn(cls, name: str, graph: KnowledgeGraph, *, with_neighbours: bool) -> Self:
@@ -98,6 +108,14 @@ class NeighbourChannel:
     relations: tuple[EdgeType, ...]
     vocabulary: Vocabulary
 
+    @property
+    def comes_along(self) -> bool:
+        """Whether the edges are of one relation to nodes that are no items.
+
+        What other items point to is pointed to more as it ages.
+        """
+        return len(self.relations) == 1 and self.relations[0][0] != self.relations[0][2]
+
     @classmethod
     def learn(cls, name: str, graph: KnowledgeGraph, relations: tuple[EdgeType, ...]) -> Self:
         """Learn the neighbours that warm items have."""
@@ -124,6 +142,11 @@ class FarChannel:
 
     name: str
     vocabulary: Vocabulary
+
+    @property
+    def comes_along(self) -> bool:
+        """No: the graph around an item grows."""
+        return False
 
     @classmethod
     def learn(cls, name: str, graph: KnowledgeGraph) -> Self:
@@ -158,6 +181,11 @@ class RelatedItemChannel:
     vocabulary: Vocabulary
     anchors: sparse.csr_array
 
+    @property
+    def comes_along(self) -> bool:
+        """No: the graph around an item grows."""
+        return False
+
     @classmethod
     def learn(cls, name: str, graph: KnowledgeGraph, relations: tuple[EdgeType, ...]) -> Self:
         """Learn the neighbours of warm items that are no hubs."""
@@ -187,6 +215,11 @@ class VectorChannel:
 
     name: str
     whitening: Whitening
+
+    @property
+    def comes_along(self) -> bool:
+        """Yes: a text is there or not."""
+        return True
 
     @classmethod
     def learn(cls, name: str, graph: KnowledgeGraph, vectors: TextVectors) -> Self:
@@ -219,6 +252,11 @@ class NeighbourVectorChannel:
     relations: tuple[EdgeType, ...]
     vocabulary: Vocabulary
     whitening: Whitening
+
+    @property
+    def comes_along(self) -> bool:
+        """No: the graph around an item grows."""
+        return False
 
     @classmethod
     def learn(
@@ -259,6 +297,11 @@ class FeatureChannel:
 
     name: str
     whitening: Whitening
+
+    @property
+    def comes_along(self) -> bool:
+        """Yes: features are there or not."""
+        return True
 
     @classmethod
     def learn(cls, name: str, graph: KnowledgeGraph) -> Self:
@@ -343,6 +386,29 @@ def _near_channels(
     channels.append(NeighbourVectorChannel.learn("texts around", graph, vectors, relations))
     channels.append(NeighbourChannel.learn("neighbours", graph, relations))
     return channels
+
+
+def what_comes_along(channels: Sequence[Channel], rows: Sequence[Matrix]) -> list[Matrix]:
+    """Empty the rows of what items gather as they age.
+
+    Parameters
+    ----------
+    channels
+        C channels.
+    rows
+        For each channel the rows of the items, [N, D].
+
+    Returns
+    -------
+    list of Matrix
+        C matrices, those of the other channels without columns, [N, 0].
+    """
+    count = rows[0].shape[0] if rows else 0
+    nothing: Matrix = sparse.csr_array(np.zeros((count, 0), np.float32))
+    return [
+        matrix if channel.comes_along else nothing
+        for channel, matrix in zip(channels, rows, strict=True)
+    ]
 
 
 def keys_of(channel: Channel) -> pa.StringArray | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from kgrec.model.channels import Channel, Matrix
+from kgrec.model.channels import Channel, Matrix, what_comes_along
 from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 
@@ -84,7 +84,8 @@ class Network:
         Tensor
             [N], one for an item of mean prominence.
         """
-        return torch.as_tensor(self.prominence.gain(rows, self.prominence_strength))
+        counted = what_comes_along(self.channels, rows)
+        return torch.as_tensor(self.prominence.gain(counted, self.prominence_strength))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

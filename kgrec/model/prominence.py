@@ -5,8 +5,9 @@ edges or a long text tends to be used more, and a new one is no exception.  Prom
 back: it is the popularity that fits the numbers of neighbours and words, and scales the vector
 of an item, as the exponent of degree normalisation does between a mean and a sum of messages.
 
-Only what an item has in common with others is counted.  A new item's director counts if a warm
-item has the same; so a warm item's counts if another one does.
+Only what an item has in common with others is counted: a new item's director counts if a warm item
+has the same, so a warm item's counts if another one does.  What items gather as they age must be
+left out by the caller (see :func:`~kgrec.model.channels.what_comes_along`): new ones have none.
 """
 
 from __future__ import annotations
@@ -138,12 +139,12 @@ def _log_counts(rows: Sequence[Matrix], counted: NDArray[np.bool_]) -> NDArray[n
     start = 0
     for matrix in rows:
         if not isinstance(matrix, sparse.csr_array):
-            counts.append(matrix.any(axis=1).astype(np.int64))
+            counts.append(np.asarray(matrix.any(axis=1), dtype=np.int64))
             continue
         own = counted[start : start + matrix.shape[1]]
         start += matrix.shape[1]
-        before = np.concatenate([[0], np.cumsum(own[matrix.indices])])
-        counts.append(np.asarray(np.diff(before[matrix.indptr]), dtype=np.int64))
+        before = np.concatenate([[0], np.cumsum(own[matrix.indices])])[matrix.indptr]
+        counts.append(np.asarray(before[1:] - before[:-1], dtype=np.int64))
     return np.log1p(np.stack(counts, axis=1).astype(np.float64))
 
 

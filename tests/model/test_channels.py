@@ -24,6 +24,7 @@ from kgrec.model.channels import (
     VectorChannel,
     keys_of,
     learn_channels,
+    what_comes_along,
 )
 from kgrec.model.neighbours import item_relations
 from kgrec.schema import GraphSchema, NodeSchema, RelationSchema
@@ -257,3 +258,22 @@ def test_hops_and_words_limit_what_reaches_an_item() -> None:
     assert set(CHANNELS) - near <= {"related items", "far neighbours"}
     assert set(CHANNELS) - near
     assert set(CHANNELS) - names(words=False) == {"own words", "words around"}
+
+
+def test_what_items_gather_is_emptied() -> None:
+    vectors = draw_vectors(BEFORE)
+    channels = list(CHANNELS.values())
+    rows = [channel.encode(BEFORE, vectors) for channel in channels]
+    emptied = {
+        channel.name: matrix.shape
+        for channel, matrix in zip(channels, what_comes_along(channels, rows), strict=True)
+    }
+    items = len(BEFORE.items)
+    for name in ("words around", "texts around", "neighbours", "related items", "far neighbours"):
+        if name in emptied:
+            assert emptied[name] == (items, 0)
+    assert emptied["own words"][1] > 0
+    for channel in channels:
+        if isinstance(channel, NeighbourChannel) and len(channel.relations) == 1:
+            ((head, _, tail),) = channel.relations
+            assert (emptied[channel.name][1] > 0) == (head != tail)

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from kgrec.model.channels import FeatureChannel
 from kgrec.model.network import ItemWeights, Network, apply_network
 from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
+from kgrec.model.whitening import Whitening
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -27,8 +29,9 @@ ROWS = draw(7, 3, seed=0)
 
 def make_network(strength: float = 0.0) -> Network:
     kernel = ROWS[CORE] @ ROWS[CORE].T + RIDGE * np.eye(4, dtype=np.float32)
+    whitening = Whitening(np.zeros(3, np.float32), np.eye(3, dtype=np.float32))
     return Network(
-        (),
+        (FeatureChannel("features", whitening),),
         Propagation([1.0], 0.0),
         torch.as_tensor(draw(4, 4, seed=1)),
         torch.as_tensor(draw(4, 4, seed=2)),
