@@ -58,6 +58,7 @@ PROTOCOLS = (
     Protocol("citeulike-a", "cold", ("cold", "all")),
     Protocol("citeulike-a", "warm", ("all", "warm")),
 )
+NAMES = tuple(dict.fromkeys(protocol.name for protocol in PROTOCOLS))
 DATASETS = tuple(dict.fromkeys(protocol.dataset for protocol in PROTOCOLS))
 
 

@@ -35,7 +35,7 @@ from typing import Any
 from kgrec.config import Config
 from kgrec.lineup import missing_package
 
-from benchmarks.protocols import DATASETS, Protocol, prepare
+from benchmarks.protocols import DATASETS, NAMES, Protocol, prepare
 from benchmarks.quality_run import fits, make_cached_encoder
 
 COLUMNS = (
@@ -270,13 +270,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("benchmarks/data"))
     parser.add_argument("--work", type=Path, default=Path("build/quality"))
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
+    parser.add_argument("--protocols", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--models", nargs="+", choices=names, default=names)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds of one fit")
     parser.add_argument("--fresh", action="store_true", help="forget former results")
     given = parser.parse_args()
-    protocols = prepare(given.data, given.work, given.datasets)
+    ready = prepare(given.data, given.work, given.datasets)
+    protocols = [protocol for protocol in ready if protocol.name in given.protocols]
     for dataset in dict.fromkeys(protocol.dataset for protocol in protocols):
         if given.fresh:
             (given.output / f"{dataset}.json").unlink(missing_ok=True)
