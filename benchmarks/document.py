@@ -1,0 +1,61 @@
+"""Copy the tables of the benchmarks into the documentation.
+
+``python -m benchmarks.document`` puts what lies in ``benchmarks/results`` between the marks
+``<!-- from NAME.md -->`` and ``<!-- end of NAME.md -->`` of ``docs/benchmarks.md``, so that no
+number there was ever typed.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+_MARKED = re.compile(
+    r"(<!-- from (?P<name>[\w.-]+) -->\n).*?(<!-- end of (?P=name) -->)", re.DOTALL
+)
+
+
+def fill(document: str, results: Path) -> str:
+    """Put tables between their marks.
+
+    Parameters
+    ----------
+    document
+        Text with marks.
+    results
+        Folder of the tables, in Markdown.
+
+    Returns
+    -------
+    str
+        The text with the tables as they are now, their headings one level lower.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a table that is asked for was never made.
+    """
+
+    def insert(found: re.Match[str]) -> str:
+        table = (results / found["name"]).read_text(encoding="utf-8").strip()
+        lowered = re.sub(r"^#", "##", table, flags=re.MULTILINE)
+        return f"{found[1]}\n{lowered}\n\n{found[3]}"
+
+    return _MARKED.sub(insert, document)
+
+
+def main() -> None:
+    """Run from the command line; with ``--check`` nothing is written."""
+    before = DOCUMENT.read_text(encoding="utf-8")
+    after = fill(before, RESULTS)
+    if "--check" in sys.argv[1:]:
+        raise SystemExit(None if before == after else f"{DOCUMENT} is out of date")
+    DOCUMENT.write_text(after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
