@@ -224,7 +224,7 @@ class KnowledgeGraph:
         interactions = conform(tables.interactions, "interactions")
         nodes = _build_nodes(schema, entities, interactions)
         return cls(
-            schema.model_copy(update={"folder": None}),
+            schema.without_source(),
             MappingProxyType(nodes),
             MappingProxyType(_build_edges(schema, nodes, relations)),
             _build_interactions(schema, nodes, interactions),

@@ -21,6 +21,8 @@ from kgrec.errors import SchemaError, name_ids
 TableName = Literal["entities", "relations", "interactions"]
 Language = Literal["cypher", "sparql"]
 
+Parameter = str | int | float | bool | list[str] | list[int] | list[float]
+
 TABLE_NAMES: tuple[TableName, ...] = ("entities", "relations", "interactions")
 SUFFIXES: Mapping[Language, str] = {"cypher": ".cypher", "sparql": ".rq"}
 
@@ -79,6 +81,15 @@ class NodeSchema(BaseModel):
 
     text: bool = Field(default=True, description="nodes of this type are expected to have a text")
     description: str = Field(default="", description="what a node of this type is")
+    label: str | None = Field(
+        default=None, description="label of these nodes in Neo4j, where results are written back"
+    )
+    key: str | None = Field(
+        default=None, description="property that holds the id, where results are written back"
+    )
+    iri: str | None = Field(
+        default=None, description="IRI of a node in RDF, with {id} in it, where it is not the id"
+    )
 
 
 class RelationSchema(BaseModel):
@@ -93,6 +104,26 @@ class RelationSchema(BaseModel):
         description="which way signal travels: head to tail (forward), tail to head, or both",
     )
     description: str = Field(default="", description="what an edge of this relation says")
+
+
+class RdfSettings(BaseModel):
+    """What is done with RDF before the queries see it: the table ``[rdf]`` of ``schema.toml``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    languages: list[str] = Field(
+        default_factory=list,
+        description="preferred languages of texts, best first: of the texts that a subject has "
+        "for a predicate, those in the best language stay; all of them where the list is empty",
+    )
+    same_as: bool = Field(default=False, description="merge what owl:sameAs says is one thing")
+    subclasses: bool = Field(
+        default=False, description="let an instance of a class be one of its superclasses too"
+    )
+    graphs: list[str] = Field(
+        default_factory=list,
+        description="IRIs of the named graphs to read; the default graph and all others if empty",
+    )
 
 
 class GraphSchema(BaseModel):
@@ -123,6 +154,12 @@ class GraphSchema(BaseModel):
     relations: dict[str, RelationSchema] = Field(
         default_factory=dict, description="relations by name, the interaction left out"
     )
+    parameters: dict[str, Parameter] = Field(
+        default_factory=dict, description="values of the $parameters of the Cypher queries"
+    )
+    rdf: RdfSettings = Field(
+        default_factory=RdfSettings, description="what is done with RDF before the queries see it"
+    )
     folder: Path | None = Field(
         default=None, exclude=True, description="where the queries are; set by load_schema"
     )
@@ -146,6 +183,17 @@ class GraphSchema(BaseModel):
                 "delete it there, interactions have a query of their own"
             )
         return self
+
+    def without_source(self) -> GraphSchema:
+        """Leave out what says how to read the graph, and keep what says what it is.
+
+        Returns
+        -------
+        GraphSchema
+            A schema without folder, parameters and settings of RDF: graphs of two sources are
+            of one schema.
+        """
+        return self.model_copy(update={"folder": None, "parameters": {}, "rdf": RdfSettings()})
 
     def read_query(self, table: TableName, language: Language) -> Query:
         """Read one query of the schema's folder.

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import neo4j
@@ -17,6 +17,7 @@ import pytest
 import torch
 from kgrec import datasets
 from kgrec.graph import KnowledgeGraph
+from kgrec.property_graph import load_into_neo4j, read_property_graph
 from kgrec.schema import GraphSchema, load_schema
 from kgrec.sources import read_rdf
 from kgrec.text import TextEncoder
@@ -26,6 +27,7 @@ from tests.bert import save_random_bert
 
 PASSWORD = "loopback-only"  # noqa: S105  of a server that lives as long as the tests
 DATABASE = "kgrec"
+OTHER_DATABASE = "other"
 START_SECONDS = 60.0
 
 
@@ -83,12 +85,30 @@ def bolt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoltServer
                 process.wait()
 
 
+@pytest.fixture
+def empty_bolt(bolt_server: BoltServer) -> Iterator[BoltServer]:
+    """Give a database with nothing in it: another one of our server, the only one of a real one.
+
+    A real one is emptied, but only if ``KGREC_TEST_NEO4J_MAY_DELETE`` says that it may be.
+    """
+    is_real = "KGREC_TEST_NEO4J_URI" in os.environ
+    if is_real and not os.environ.get("KGREC_TEST_NEO4J_MAY_DELETE"):
+        pytest.skip("empties the database: allow it with KGREC_TEST_NEO4J_MAY_DELETE=1")
+    server = bolt_server if is_real else replace(bolt_server, database=OTHER_DATABASE)
+    with neo4j.GraphDatabase.driver(server.uri, auth=server.auth) as driver:
+        driver.execute_query("MATCH (n) DETACH DELETE n", database_=server.database)
+        yield server
+        driver.execute_query("MATCH (n) DETACH DELETE n", database_=server.database)
+
+
 @pytest.fixture(scope="session")
 def debian_bolt(bolt_server: BoltServer) -> BoltServer:
     """Load the Debian data into the server."""
-    data = datasets.debian_folder() / "data"
-    datasets.load_into_neo4j(
-        data, bolt_server.uri, auth=bolt_server.auth, database=bolt_server.database
+    load_into_neo4j(
+        *read_property_graph(datasets.debian_folder() / "data"),
+        bolt_server.uri,
+        auth=bolt_server.auth,
+        database=bolt_server.database,
     )
     return bolt_server
 
@@ -129,7 +149,7 @@ def _command(folder: Path, bolt_port: int, http_port: int) -> list[str]:
         "server.httpIncomingHost": "127.0.0.1",
         "server.httpIncomingPort": http_port,
         "server.plugins": "Bolt:com.arcadedb.bolt.BoltProtocolPlugin",
-        "server.defaultDatabases": f"{DATABASE}[root]",
+        "server.defaultDatabases": f"{DATABASE}[root];{OTHER_DATABASE}[root]",
         "bolt.host": "127.0.0.1",
         "bolt.port": bolt_port,
         "bolt.defaultDatabase": DATABASE,
@@ -154,8 +174,11 @@ def _wait(server: BoltServer, process: subprocess.Popen[bytes], log: Path) -> No
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:
-            with neo4j.GraphDatabase.driver(server.uri, auth=server.auth) as driver:
-                driver.execute_query("RETURN 1", database_=server.database)
+            with neo4j.GraphDatabase.driver(
+                server.uri, auth=server.auth, max_transaction_retry_time=0
+            ) as driver:
+                for database in (DATABASE, OTHER_DATABASE):
+                    driver.execute_query("RETURN 1", database_=database)
                 return
         except (Neo4jError, DriverError):
             time.sleep(0.2)

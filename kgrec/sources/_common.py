@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Timer
 
 import pyarrow as pa
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 from kgrec.errors import SourceError
 from kgrec.graph import GraphTables, fault_of_columns, with_column_types
@@ -76,7 +85,9 @@ def typed_table(place: str | Path, table: pa.Table, name: TableName) -> pa.Table
         raise SourceError(f"{place}: {error}") from error
 
 
-def read_queries(schema: GraphSchema, language: Language) -> list[Query]:
+def read_queries(
+    schema: GraphSchema, language: Language, *, with_interactions: bool = True
+) -> list[Query]:
     """Read the queries of a schema, without relations if the schema declares none.
 
     Parameters
@@ -85,6 +96,8 @@ def read_queries(schema: GraphSchema, language: Language) -> list[Query]:
         A schema that knows its folder.
     language
         ``"cypher"`` or ``"sparql"``.
+    with_interactions
+        Whether the interactions come by a query, and not from a table.
 
     Returns
     -------
@@ -96,11 +109,20 @@ def read_queries(schema: GraphSchema, language: Language) -> list[Query]:
     SchemaError
         If a query file is missing or empty.
     """
-    wanted = [name for name in TABLE_NAMES if name != "relations" or schema.relations]
+    is_wanted = {
+        "entities": True,
+        "relations": bool(schema.relations),
+        "interactions": with_interactions,
+    }
+    wanted = [name for name in TABLE_NAMES if is_wanted[name]]
     return [schema.read_query(name, language) for name in wanted]
 
 
-def run_queries(queries: Sequence[Query], run: Callable[[Query], pa.Table]) -> GraphTables:
+def run_queries(
+    queries: Sequence[Query],
+    run: Callable[[Query, Callable[[int], None]], pa.Table],
+    interactions: pa.Table | None = None,
+) -> GraphTables:
     """Run each query and give its rows the types of its table.
 
     Parameters
@@ -108,7 +130,10 @@ def run_queries(queries: Sequence[Query], run: Callable[[Query], pa.Table]) -> G
     queries
         From :func:`read_queries`.
     run
-        Runs one query against the source.
+        Runs one query against the source, and calls what it is given with the number of rows
+        each time that some have come.
+    interactions
+        The interactions, where no query gives them.
 
     Returns
     -------
@@ -120,10 +145,10 @@ def run_queries(queries: Sequence[Query], run: Callable[[Query], pa.Table]) -> G
     SourceError
         As :func:`typed_table`, or from ``run``.
     """
-    tables = {}
+    tables = {} if interactions is None else {"interactions": interactions}
     for query in queries:
-        with progress(f"{query.table} by {query.path.name}"):
-            rows = run(query)
+        with progress(f"{query.table} by {query.path.name}") as count:
+            rows = run(query, count)
         tables[query.table] = typed_table(query.path, rows, query.table)
     return GraphTables(**{name: tables.get(name, empty_table(name)) for name in TABLE_NAMES})
 
@@ -144,30 +169,50 @@ def empty_table(name: TableName) -> pa.Table:
     return pa.table({column: pa.array([], pa.string()) for column in COLUMNS[name].required})
 
 
+class RowRate(ProgressColumn):
+    """How many rows have come, and how many a second; nothing while they aren't counted."""
+
+    def render(self, task: Task) -> Text:
+        """Show it for one task."""
+        if not task.completed:
+            return Text("")
+        speed = f", {task.finished_speed or task.speed or 0:,.0f} a second"
+        return Text(f"{int(task.completed):,} rows{speed}", style="progress.data.speed")
+
+
 @contextmanager
-def progress(description: str) -> Iterator[None]:
+def progress(description: str) -> Iterator[Callable[[int], None]]:
     """Show on the terminal that a read goes on, once it takes over two seconds.
 
     Parameters
     ----------
     description
         What is read.
+
+    Yields
+    ------
+    callable
+        To be called with the number of rows each time that some have come.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield
+        yield _ignore
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), RowRate(), TimeElapsedColumn())
     bar = Progress(*columns, console=console, transient=True)
-    bar.add_task(f"Reading {description}", total=None)
+    task = bar.add_task(f"Reading {description}", total=None)
     timer = Timer(PATIENCE_SECONDS, bar.start)
     timer.start()
     try:
-        yield
+        yield partial(bar.advance, task)
     finally:
         timer.cancel()
         timer.join()
         bar.stop()
+
+
+def _ignore(_: int) -> None:
+    """Count nothing: nobody looks."""
 
 
 def _show(row: Sequence[object]) -> str:

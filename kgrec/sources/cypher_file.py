@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import ladybug
 import pyarrow as pa
 
+from kgrec.cypher import parameters_of
 from kgrec.errors import SourceError, name_ids
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.schema import GraphSchema, Query
 from kgrec.sources._common import check_columns, read_queries, run_queries
+from kgrec.sources._paging import data_columns, read_pages
+from kgrec.sources.tables import Table, read_table
 
-QUOTED_OR_COMMENT = re.compile(
-    r"""'(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" | //[^\n]* | /\*.*?\*/""", re.DOTALL | re.VERBOSE
-)
-PARAMETER = re.compile(r"\$([A-Za-z_]\w*)")
+PAGE_ROWS = 1_000_000
 
 
 def read_cypher_file(
-    path: str | Path, schema: GraphSchema, *, parameters: Mapping[str, object] | None = None
+    path: str | Path,
+    schema: GraphSchema,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    interactions: Table | None = None,
 ) -> KnowledgeGraph:
     """Read a graph from an embedded Cypher database by the schema's ``.cypher`` queries.
 
@@ -32,7 +36,10 @@ def read_cypher_file(
     schema
         A schema loaded from its folder.
     parameters
-        Values of the ``$parameters`` of the queries.
+        Values of the ``$parameters`` of the queries, in place of those of the schema.
+    interactions
+        A file, frame or Arrow table of interactions, in place of the query for them: for a log
+        that lies elsewhere than the graph.
 
     Returns
     -------
@@ -47,18 +54,22 @@ def read_cypher_file(
         If the file is missing or no database, a query fails, its columns or values break the
         contract, or the rows make no graph (see :meth:`KnowledgeGraph.from_tables`).
     """
-    tables = cypher_file_tables(path, schema, parameters=parameters)
+    tables = cypher_file_tables(path, schema, parameters=parameters, interactions=interactions)
     return KnowledgeGraph.from_tables(schema, tables)
 
 
 def cypher_file_tables(
-    path: str | Path, schema: GraphSchema, *, parameters: Mapping[str, object] | None = None
+    path: str | Path,
+    schema: GraphSchema,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    interactions: Table | None = None,
 ) -> GraphTables:
     """Read the three tables of an embedded Cypher database, without checking their ids.
 
     Parameters
     ----------
-    path, schema, parameters
+    path, schema, parameters, interactions
         As :func:`read_cypher_file`.
 
     Returns
@@ -71,12 +82,38 @@ def cypher_file_tables(
     SchemaError, SourceError
         As :func:`read_cypher_file`, but for the ids and edges.
     """
-    queries = read_queries(schema, "cypher")
-    with _open(Path(path)) as database, ladybug.Connection(database) as connection:
-        return run_queries(queries, lambda query: _run(connection, query, parameters or {}))
+    log = None if interactions is None else read_table(interactions, "interactions")
+    queries = read_queries(schema, "cypher", with_interactions=log is None)
+    values = {**schema.parameters, **(parameters or {})}
+    with open_cypher_file(Path(path)) as database, ladybug.Connection(database) as connection:
+
+        def run(query: Query, count: Callable[[int], None]) -> pa.Table:
+            pages = list(read_pages(query, values, PAGE_ROWS, partial(_run, connection, query)))
+            rows = pa.concat_tables(pages)
+            count(len(rows))
+            return rows
+
+        return run_queries(queries, run, log)
 
 
-def _open(path: Path) -> ladybug.Database:
+def open_cypher_file(path: Path) -> ladybug.Database:
+    """Open an embedded Cypher database to read it.
+
+    Parameters
+    ----------
+    path
+        Its file.
+
+    Returns
+    -------
+    ladybug.Database
+        To be closed by the caller.
+
+    Raises
+    ------
+    SourceError
+        If the file is missing or no database.
+    """
     if not path.is_file():
         raise SourceError(f"{path} is not a file: give the path of a ladybug database file")
     if not path.stat().st_size:
@@ -94,12 +131,12 @@ def _open(path: Path) -> ladybug.Database:
 def _run(
     connection: ladybug.Connection, query: Query, parameters: Mapping[str, object]
 ) -> pa.Table:
-    wanted = set(PARAMETER.findall(QUOTED_OR_COMMENT.sub("", query.text)))
+    wanted = parameters_of(query.text)
     absent = sorted(wanted - set(parameters))
     if absent:  # ladybug would take them as null and find nothing
         raise SourceError(
             f"{query.path} uses the parameter {name_ids(absent)}, which has no value: "
-            "give it in parameters"
+            "give it in parameters, or in the schema's [parameters]"
         )
     given = {name: value for name, value in parameters.items() if name in wanted}
     try:
@@ -111,7 +148,9 @@ def _run(
     if isinstance(result, list):
         raise SourceError(f"{query.path} holds {len(result)} queries: leave one of them")
     with result:
-        check_columns(query.path, result.get_column_names(), query.table, _first_row(result))
+        names = result.get_column_names()
+        data = data_columns(query, names)
+        check_columns(query.path, data, query.table, _first_row(result))
         return result.get_as_arrow()
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import neo4j
 import pyarrow as pa
@@ -19,52 +19,81 @@ from neo4j.exceptions import (
 )
 
 from kgrec.errors import SourceError
-from kgrec.graph import COLUMN_TYPES, GraphTables, KnowledgeGraph
-from kgrec.schema import GraphSchema, Query
-from kgrec.sources._common import check_columns, empty_table, read_queries, run_queries
+from kgrec.graph import GraphTables, KnowledgeGraph
+from kgrec.schema import GraphSchema, Query, TableName
+from kgrec.sources._common import (
+    SHOWN_CHARACTERS,
+    check_columns,
+    empty_table,
+    read_queries,
+    run_queries,
+    typed_table,
+)
+from kgrec.sources._cypher_values import to_column
+from kgrec.sources._paging import CURSOR, data_columns, read_pages
+from kgrec.sources.tables import Table, read_table
 
 if TYPE_CHECKING:
     from neo4j import Driver, ManagedTransaction, Record, Session
 
-Auth = tuple[str, str] | neo4j.Auth | None
-Converter = Callable[[object], object]
+Auth: TypeAlias = tuple[str, str] | neo4j.Auth | neo4j.auth_management.AuthManager | None
+Database: TypeAlias = str | Mapping[TableName, str] | None
 
 BOLT_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 BATCH_ROWS = 10_000
+PAGE_ROWS = 100_000
 CONNECT_SECONDS = 5.0
+RETRY_SECONDS = 30.0
 
 
 def read_neo4j(
-    uri: str,
+    uri: str | Driver,
     schema: GraphSchema,
     *,
     auth: Auth = None,
-    database: str | None = None,
+    database: Database = None,
     parameters: Mapping[str, object] | None = None,
+    interactions: Table | None = None,
     batch_size: int = BATCH_ROWS,
+    page_size: int = PAGE_ROWS,
     query_timeout: float | None = None,
     connection_timeout: float = CONNECT_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
 ) -> KnowledgeGraph:
     """Read a graph over Bolt by the schema's ``.cypher`` queries.
+
+    Rows go to columns in batches, so that memory holds a batch of Python objects and no more.
+    A query that fails for a passing reason (a deadlock, a lost connection, a change of leader)
+    is asked again after a growing pause.
 
     Parameters
     ----------
     uri
-        ``bolt://host:7687``, ``neo4j://…``, or one of their ``+s`` and ``+ssc`` variants.
+        ``bolt://host:7687``, ``neo4j://…``, or one of their ``+s`` and ``+ssc`` variants; or a
+        :class:`neo4j.Driver`, with whatever encryption, certificates and login it was made with,
+        which stays open.
     schema
         A schema loaded from its folder.
     auth
-        User and password, another :class:`neo4j.Auth`, or None for a server without passwords.
+        User and password, another :class:`neo4j.Auth` (``neo4j.bearer_auth(...)`` say), an
+        auth manager, or None for a server without passwords.
     database
-        Name of the database; None for the user's home database.
+        Name of the database, or of one a table; None for the user's home database.
     parameters
-        Values of the ``$parameters`` of the queries.
+        Values of the ``$parameters`` of the queries, in place of those of the schema.
+    interactions
+        A file, frame or Arrow table of interactions, in place of the query for them: for a log
+        that lies elsewhere than the graph.
     batch_size
         Rows fetched at once.
+    page_size
+        Rows a page, for queries that page (see Notes).
     query_timeout
         Seconds after which the server ends a query; None for the server's own limit.
     connection_timeout
         Seconds to wait for the server to answer.
+    retry_seconds
+        For how long a query, or a page of it, is tried again.
 
     Returns
     -------
@@ -79,6 +108,14 @@ def read_neo4j(
         If the server can't be reached or refuses the password, a query fails, its columns or
         values break the contract, or the rows make no graph
         (see :meth:`KnowledgeGraph.from_tables`).
+
+    Notes
+    -----
+    A query that uses ``$after`` and ``$limit`` is read in pages by a key: it orders by a key,
+    returns it also as ``cursor``, and asks for rows with ``key > $after``, which is null at first
+    or what ``parameters`` say.  One that uses ``$skip`` and ``$limit`` is read by position, and
+    must order its rows too.  Each page is a transaction of its own, so that a read whose
+    connection breaks goes on where it was.  Other queries begin again.
     """
     tables = neo4j_tables(
         uri,
@@ -86,29 +123,36 @@ def read_neo4j(
         auth=auth,
         database=database,
         parameters=parameters,
+        interactions=interactions,
         batch_size=batch_size,
+        page_size=page_size,
         query_timeout=query_timeout,
         connection_timeout=connection_timeout,
+        retry_seconds=retry_seconds,
     )
     return KnowledgeGraph.from_tables(schema, tables)
 
 
 def neo4j_tables(
-    uri: str,
+    uri: str | Driver,
     schema: GraphSchema,
     *,
     auth: Auth = None,
-    database: str | None = None,
+    database: Database = None,
     parameters: Mapping[str, object] | None = None,
+    interactions: Table | None = None,
     batch_size: int = BATCH_ROWS,
+    page_size: int = PAGE_ROWS,
     query_timeout: float | None = None,
     connection_timeout: float = CONNECT_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
 ) -> GraphTables:
     """Read the three tables over Bolt, without checking their ids.
 
     Parameters
     ----------
-    uri, schema, auth, database, parameters, batch_size, query_timeout, connection_timeout
+    uri, schema, auth, database, parameters, interactions, batch_size, page_size, query_timeout, \
+connection_timeout, retry_seconds
         As :func:`read_neo4j`.
 
     Returns
@@ -121,23 +165,73 @@ def neo4j_tables(
     SchemaError, SourceError
         As :func:`read_neo4j`, but for the ids and edges.
     """
-    queries = read_queries(schema, "cypher")
-    with (
-        connect(uri, auth, connection_timeout=connection_timeout) as driver,
-        driver.session(
-            database=database, default_access_mode=neo4j.READ_ACCESS, fetch_size=batch_size
-        ) as session,
-    ):
-        read = partial(_run, session, parameters or {}, batch_size, query_timeout)
-        return run_queries(queries, read)
+    log = None if interactions is None else read_table(interactions, "interactions")
+    queries = read_queries(schema, "cypher", with_interactions=log is None)
+    values = {**schema.parameters, **(parameters or {})}
+    with open_driver(
+        uri, auth, connection_timeout=connection_timeout, retry_seconds=retry_seconds
+    ) as driver:
+
+        def run(query: Query, count: Callable[[int], None]) -> pa.Table:
+            with driver.session(
+                database=_database_of(database, query.table),
+                default_access_mode=neo4j.READ_ACCESS,
+                fetch_size=batch_size,
+            ) as session:
+                read = partial(_read_page, session, query, batch_size, query_timeout, count)
+                pages = list(read_pages(query, values, page_size, read))
+            return pa.concat_tables(pages, promote_options="default")
+
+        return run_queries(queries, run, log)
 
 
-def connect(uri: str, auth: Auth, *, connection_timeout: float = CONNECT_SECONDS) -> Driver:
+@contextmanager
+def open_driver(
+    uri: str | Driver,
+    auth: Auth = None,
+    *,
+    connection_timeout: float = CONNECT_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
+) -> Iterator[Driver]:
+    """Open a driver and close it in the end, or use one that is open and leave it so.
+
+    Parameters
+    ----------
+    uri, auth, connection_timeout, retry_seconds
+        As :func:`read_neo4j`.
+
+    Yields
+    ------
+    neo4j.Driver
+        Its server has answered.
+
+    Raises
+    ------
+    SourceError
+        As :func:`connect`.
+    """
+    if isinstance(uri, neo4j.Driver):
+        _verify(uri, "the server of the driver")
+        yield uri
+        return
+    with connect(
+        uri, auth, connection_timeout=connection_timeout, retry_seconds=retry_seconds
+    ) as driver:
+        yield driver
+
+
+def connect(
+    uri: str,
+    auth: Auth,
+    *,
+    connection_timeout: float = CONNECT_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
+) -> Driver:
     """Open a driver whose server has answered.
 
     Parameters
     ----------
-    uri, auth, connection_timeout
+    uri, auth, connection_timeout, retry_seconds
         As :func:`read_neo4j`.
 
     Returns
@@ -162,7 +256,7 @@ def connect(uri: str, auth: Auth, *, connection_timeout: float = CONNECT_SECONDS
             auth=auth,
             connection_timeout=connection_timeout,
             connection_acquisition_timeout=connection_timeout * 2,
-            max_transaction_retry_time=connection_timeout,
+            max_transaction_retry_time=retry_seconds,
         )
     except (ConfigurationError, ValueError) as error:
         raise SourceError(
@@ -170,11 +264,22 @@ def connect(uri: str, auth: Auth, *, connection_timeout: float = CONNECT_SECONDS
             "neo4j://host:7687"
         ) from error
     try:
+        _verify(driver, uri)
+    except SourceError:
+        driver.close()
+        raise
+    return driver
+
+
+def _verify(driver: Driver, place: str) -> None:
+    try:
         driver.verify_connectivity()
     except (Neo4jError, DriverError) as error:
-        driver.close()
-        raise _connection_error(uri, error) from error
-    return driver
+        raise _connection_error(place, error) from error
+
+
+def _database_of(database: Database, table: TableName) -> str | None:
+    return database.get(table) if isinstance(database, Mapping) else database
 
 
 def _connection_error(uri: str, error: Exception) -> SourceError:
@@ -190,16 +295,17 @@ def _connection_error(uri: str, error: Exception) -> SourceError:
             return SourceError(f"{uri} can't be used: {error}")
 
 
-def _run(
+def _read_page(
     session: Session,
-    parameters: Mapping[str, object],
+    query: Query,
     batch_size: int,
     timeout: float | None,
-    query: Query,
+    count: Callable[[int], None],
+    parameters: Mapping[str, object],
 ) -> pa.Table:
     @neo4j.unit_of_work(timeout=timeout)
     def work(transaction: ManagedTransaction) -> pa.Table:
-        return _fetch(transaction, query, parameters, batch_size)
+        return _fetch(transaction, query, parameters, batch_size, count)
 
     try:
         return session.execute_read(work)
@@ -208,7 +314,7 @@ def _run(
     except ClientError as error:
         raise SourceError(
             f"the query {query.path} failed: {error.message}; correct the query, its parameters "
-            "or the name of the database"
+            "or the name of the database, or give it more time with query_timeout"
         ) from error
     except (Neo4jError, DriverError) as error:
         raise SourceError(
@@ -222,6 +328,7 @@ def _fetch(
     query: Query,
     parameters: Mapping[str, object],
     batch_size: int,
+    count: Callable[[int], None],
 ) -> pa.Table:
     # the text is a file of the schema's folder and holds no value: values are parameters
     result = transaction.run(query.text, dict(parameters))
@@ -230,13 +337,19 @@ def _fetch(
     row = None if first is None else first.values()
     if row is None and not names:  # some servers send no names where there are no rows
         return empty_table(query.table)
-    check_columns(query.path, names, query.table, row)
-    types = {name: COLUMN_TYPES.get(name, pa.string()) for name in names}
-    batches = [
-        _to_arrow(batch, types, query) for batch in _batches(partial(result.fetch, batch_size))
-    ]
-    empty = pa.schema(list(types.items())).empty_table()
-    return pa.concat_tables([empty, *batches])
+    data = data_columns(query, names)
+    check_columns(query.path, data, query.table, row)
+    batches = []
+    for records in _batches(partial(result.fetch, batch_size)):
+        batches.append(_to_arrow(records, names, query))
+        count(len(records))
+    if not batches:
+        return typed_table(query.path, _empty(data), query.table)
+    return pa.concat_tables(batches, promote_options="default")
+
+
+def _empty(names: list[str]) -> pa.Table:
+    return pa.table({name: to_column([], name) for name in names})
 
 
 def _batches(fetch: Callable[[], list[Record]]) -> Iterator[list[Record]]:
@@ -244,61 +357,26 @@ def _batches(fetch: Callable[[], list[Record]]) -> Iterator[list[Record]]:
         yield batch
 
 
-def _to_arrow(batch: list[Record], types: Mapping[str, pa.DataType], query: Query) -> pa.Table:
-    columns = zip(*batch, strict=True)
-    arrays = {
-        name: _column(values, name, kind, query)
-        for (name, kind), values in zip(types.items(), columns, strict=True)
-    }
-    return pa.table(arrays)
+def _to_arrow(batch: list[Record], names: list[str], query: Query) -> pa.Table:
+    columns = dict(zip(names, zip(*batch, strict=True), strict=True))
+    cursor = columns.pop(CURSOR, None)
+    arrays = {name: _column(values, name, query) for name, values in columns.items()}
+    table = typed_table(query.path, pa.table(arrays), query.table)
+    return table if cursor is None else table.append_column(CURSOR, pa.array(cursor))
 
 
-def _column(values: Sequence[object], name: str, kind: pa.DataType, query: Query) -> pa.Array:
+def _column(values: tuple[object, ...], name: str, query: Query) -> pa.Array:
     try:
-        if kind == pa.string():
-            return _text_column(values)
-        return pa.array([_number(value) for value in values], kind)
+        return to_column(values, name)
     except (TypeError, ValueError, pa.ArrowException) as error:
         example = next(value for value in values if value is not None)
+        wanted = {"features": "a vector", "weight": "a number", "time": "a moment"}
         raise SourceError(
-            f"{query.path}: the column '{name}' can't be made {kind}, its first value is "
-            f"{example!r}: {error}"
+            f"{query.path}: the column '{name}' can't be made {wanted.get(name, 'text')}, its "
+            f"first value is {_shortened(example)}: {error}"
         ) from error
 
 
-def _text_column(values: Sequence[object]) -> pa.Array:
-    try:
-        return pa.array(values, pa.string())
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # integer ids, or a mixture
-        return pa.array([_text(value) for value in values], pa.string())
-
-
-def _text(value: object) -> str | None:
-    match value:
-        case None:
-            return None
-        case float() if value.is_integer():
-            return str(int(value))
-        case bool() | str() | int() | float() | date():
-            return str(value)
-        case list() | dict() | neo4j.graph.Entity() | neo4j.graph.Path():
-            raise TypeError("return a property, n.name say, and not a node, list or map")
-        case _:
-            return str(value)
-
-
-def _number(value: object) -> object:
-    match value:
-        case neo4j.time.DateTime() | neo4j.time.Date():
-            return _seconds(value.to_native())
-        case datetime() | date():
-            return _seconds(value)
-        case float() if value.is_integer():
-            return int(value)
-        case _:
-            return value
-
-
-def _seconds(value: date) -> int:
-    moment = value if isinstance(value, datetime) else datetime.combine(value, time())
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+def _shortened(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[:SHOWN_CHARACTERS]}…"

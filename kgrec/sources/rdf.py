@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import gzip
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, cast
+from typing import TypeAlias, cast
 
 import pyarrow as pa
 import pyoxigraph
 import rdflib
 from pyarrow import csv
 
-from kgrec.errors import SourceError
+from kgrec.errors import SourceError, name_ids
 from kgrec.graph import GraphTables, KnowledgeGraph
-from kgrec.schema import GraphSchema, Query
-from kgrec.sources._common import check_columns, progress, read_queries, run_queries
+from kgrec.schema import GraphSchema, Query, RdfSettings
+from kgrec.sources._common import check_columns, read_queries, run_queries
+from kgrec.sources._rdf_store import OTHER_NAMES, RDF_SUFFIXES, Document, load_documents
+from kgrec.sources.tables import Table, read_table
 
-RDF_SUFFIXES = (".ttl", ".nt", ".nq", ".trig", ".rdf", ".xml", ".owl", ".jsonld")
+RdfSource: TypeAlias = str | Path | Sequence[str | Path] | rdflib.Graph
+
 BLOCK_BYTES = 1 << 24
 
 
 def read_rdf(
-    source: str | Path | Sequence[str | Path] | rdflib.Graph, schema: GraphSchema
+    source: RdfSource, schema: GraphSchema, *, interactions: Table | None = None
 ) -> KnowledgeGraph:
     """Read a graph from RDF by the schema's ``.rq`` queries.
 
@@ -31,10 +33,14 @@ def read_rdf(
     ----------
     source
         A file, a folder (all RDF files in it are read, blank nodes kept apart), several files,
-        or an rdflib Graph or Dataset.  Turtle, N-Triples, N-Quads, TriG, RDF/XML and JSON-LD by
-        their suffixes, each also with ``.gz``.
+        or an rdflib Graph or Dataset.  Turtle, N-Triples, N-Quads, TriG, N3, RDF/XML and JSON-LD
+        by their suffixes, each also with ``.gz``.
     schema
-        A schema loaded from its folder.
+        A schema loaded from its folder; its ``[rdf]`` says which languages and named graphs are
+        wanted, and whether ``owl:sameAs`` and ``rdfs:subClassOf`` count.
+    interactions
+        A file, frame or Arrow table of interactions, in place of the query for them: for a log
+        that lies elsewhere than the graph.
 
     Returns
     -------
@@ -53,19 +59,21 @@ def read_rdf(
     Notes
     -----
     Queries see the triples of all named graphs as well as those of the default graph.  A triple
-    in two graphs is found twice: write ``SELECT DISTINCT`` then.
+    in two graphs is found twice: write ``SELECT DISTINCT`` then.  A blank node has no lasting
+    name, so it can't be an id; its triples can be used in a query as any others.
     """
-    return KnowledgeGraph.from_tables(schema, rdf_tables(source, schema))
+    tables = rdf_tables(source, schema, interactions=interactions)
+    return KnowledgeGraph.from_tables(schema, tables)
 
 
 def rdf_tables(
-    source: str | Path | Sequence[str | Path] | rdflib.Graph, schema: GraphSchema
+    source: RdfSource, schema: GraphSchema, *, interactions: Table | None = None
 ) -> GraphTables:
     """Read the three tables of RDF files or an rdflib graph, without checking their ids.
 
     Parameters
     ----------
-    source, schema
+    source, schema, interactions
         As :func:`read_rdf`.
 
     Returns
@@ -78,17 +86,38 @@ def rdf_tables(
     SchemaError, SourceError
         As :func:`read_rdf`, but for the ids and edges.
     """
-    queries = read_queries(schema, "sparql")
+    log = None if interactions is None else read_table(interactions, "interactions")
+    queries = read_queries(schema, "sparql", with_interactions=log is None)
+    store = load_store(source, schema.rdf)
+    return run_queries(queries, lambda query, _: _run(store, query), log)
+
+
+def load_store(source: RdfSource, settings: RdfSettings) -> pyoxigraph.Store:
+    """Load RDF into a store in memory.
+
+    Parameters
+    ----------
+    source
+        As :func:`read_rdf`.
+    settings
+        What to do on the way.
+
+    Returns
+    -------
+    pyoxigraph.Store
+        Not empty.
+
+    Raises
+    ------
+    SourceError
+        If a file is missing, empty or malformed, or there is no triple.
+    """
     store = pyoxigraph.Store()
-    if isinstance(source, rdflib.Graph):
-        _load_rdflib(store, source)
-    else:
-        for path in _files(source):
-            with progress(path.name):
-                _load_file(store, path)
+    load_documents(store, rdf_documents(source), settings)
     if not len(store):
-        raise SourceError(f"{_name(source)} holds no triple: give RDF that is not empty")
-    return run_queries(queries, lambda query: _run(store, query))
+        wanted = f" in the graphs {name_ids(settings.graphs)}" if settings.graphs else ""
+        raise SourceError(f"{_name(source)} holds no triple{wanted}: give RDF that is not empty")
+    return store
 
 
 def is_rdf(path: Path) -> bool:
@@ -120,6 +149,29 @@ def _bare(path: Path) -> Path:
     return path.with_suffix("") if path.suffix == ".gz" else path
 
 
+def rdf_documents(source: RdfSource) -> list[Document]:
+    """Find the documents of an RDF source.
+
+    Parameters
+    ----------
+    source
+        As :func:`read_rdf`.
+
+    Returns
+    -------
+    list of Document
+        One a file, or one for an rdflib graph.
+
+    Raises
+    ------
+    SourceError
+        If a file is missing or empty, or is no RDF by its suffix.
+    """
+    if isinstance(source, rdflib.Graph):
+        return [_from_rdflib(source)]
+    return [_document(path) for path in _files(source)]
+
+
 def _files(source: str | Path | Sequence[str | Path]) -> list[Path]:
     given = [source] if isinstance(source, str | Path) else list(source)
     files: list[Path] = []
@@ -131,7 +183,7 @@ def _files(source: str | Path | Sequence[str | Path]) -> list[Path]:
     return files
 
 
-def _load_file(store: pyoxigraph.Store, path: Path) -> None:
+def _document(path: Path) -> Document:
     if not path.is_file():
         raise SourceError(f"{path} is missing: give the path of an RDF file or folder")
     if not path.stat().st_size:
@@ -139,33 +191,20 @@ def _load_file(store: pyoxigraph.Store, path: Path) -> None:
     if not is_rdf(path):
         raise SourceError(f"{path} is no RDF by its suffix: RDF ends in {', '.join(RDF_SUFFIXES)}")
     suffix = _bare(path).suffix
-    if suffix == ".owl":
-        suffix = ".rdf"
-    kind = pyoxigraph.RdfFormat.from_extension(suffix.removeprefix("."))
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            store.bulk_load(cast("IO[bytes]", stream), kind)
-    except SyntaxError as error:
-        line = "" if error.lineno is None else f", line {error.lineno}"
-        raise SourceError(f"{path}{line} is not valid {kind}: {error.msg}") from error
-    except (OSError, EOFError, ValueError) as error:
-        raise SourceError(f"{path} can't be read: {error}; write it again") from error
+    kind = pyoxigraph.RdfFormat.from_extension(OTHER_NAMES.get(suffix, suffix).removeprefix("."))
+    if kind is None:  # pragma: no cover  every suffix above has a format
+        raise SourceError(f"{path} is no RDF by its suffix")
+    return Document(path, kind)
 
 
-def _load_rdflib(store: pyoxigraph.Store, graph: rdflib.Graph) -> None:
+def _from_rdflib(graph: rdflib.Graph) -> Document:
     if isinstance(graph, rdflib.Dataset):
         with warnings.catch_warnings():  # rdflib's serializer calls what rdflib deprecates
             warnings.simplefilter("ignore", DeprecationWarning)
             text, kind = graph.serialize(format="nquads"), pyoxigraph.RdfFormat.N_QUADS
     else:
         text, kind = graph.serialize(format="nt"), pyoxigraph.RdfFormat.N_TRIPLES
-    try:
-        store.bulk_load(text, kind)
-    except SyntaxError as error:
-        shown = text.splitlines()[(error.lineno or 1) - 1]
-        raise SourceError(
-            f"the rdflib graph holds a triple that is not valid RDF: {shown} ({error.msg})"
-        ) from error
+    return Document("the rdflib graph", kind, text.encode())
 
 
 def _run(store: pyoxigraph.Store, query: Query) -> pa.Table:
@@ -173,21 +212,48 @@ def _run(store: pyoxigraph.Store, query: Query) -> pa.Table:
         solutions = store.query(query.text, use_default_graph_as_union=True)
         if not isinstance(solutions, pyoxigraph.QuerySolutions):
             raise SourceError(f"{query.path} is no SELECT query: its rows must have columns")
-        names = [variable.value for variable in solutions.variables]
         # as CSV, the rows go from Oxigraph to Arrow without a Python object each
         text = cast("bytes", solutions.serialize(format=pyoxigraph.QueryResultsFormat.CSV))
     except SyntaxError as error:
         raise SourceError(f"the query {query.path} is not valid SPARQL: {error.msg}") from error
     except (OSError, RuntimeError, ValueError) as error:
         raise SourceError(f"the query {query.path} failed: {error}") from error
-    rows = csv.read_csv(
-        pa.py_buffer(text),
-        csv.ReadOptions(block_size=BLOCK_BYTES, column_names=names, skip_rows=1),
-        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-        csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-        ),
-    )
+    return rows_of_csv(text, query)
+
+
+def rows_of_csv(text: bytes, query: Query) -> pa.Table:
+    """Turn SPARQL results in CSV into a table of strings.
+
+    Parameters
+    ----------
+    text
+        The results, with their header.
+    query
+        Where they come from.
+
+    Returns
+    -------
+    pyarrow.Table
+        A column a variable.
+
+    Raises
+    ------
+    SourceError
+        If they are no CSV, or the columns are not those of the query's table.
+    """
+    header, _, _ = text.partition(b"\n")
+    names = [name.strip().strip('"') for name in header.decode(errors="replace").split(",")]
+    try:
+        rows = csv.read_csv(
+            pa.py_buffer(text),
+            csv.ReadOptions(block_size=BLOCK_BYTES, column_names=names, skip_rows=1),
+            csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+            csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise SourceError(f"the results of {query.path} are malformed: {error}") from error
     first = [column[0] for column in rows.columns] if len(rows) else None
     check_columns(query.path, names, query.table, first)
     return rows

@@ -24,7 +24,10 @@ BLOCK_BYTES = 1 << 24  # a row must fit in
 
 
 def read_tables(
-    source: str | Path | Mapping[TableName, Table], schema: GraphSchema
+    source: str | Path | Mapping[TableName, Table],
+    schema: GraphSchema,
+    *,
+    interactions: Table | None = None,
 ) -> KnowledgeGraph:
     """Read a graph from its three tables.
 
@@ -37,6 +40,8 @@ def read_tables(
         with ``.gz``.  ``relations`` may be left out.
     schema
         What the node types and relations are; it needs no folder.
+    interactions
+        Interactions in place of those of the source.
 
     Returns
     -------
@@ -68,15 +73,17 @@ def read_tables(
     >>> graph.cold_items.to_pylist()
     ['2']
     """
-    return KnowledgeGraph.from_tables(schema, plain_tables(source))
+    return KnowledgeGraph.from_tables(schema, plain_tables(source, interactions=interactions))
 
 
-def plain_tables(source: str | Path | Mapping[TableName, Table]) -> GraphTables:
+def plain_tables(
+    source: str | Path | Mapping[TableName, Table], *, interactions: Table | None = None
+) -> GraphTables:
     """Read the three tables from files or memory, without checking their ids.
 
     Parameters
     ----------
-    source
+    source, interactions
         As :func:`read_tables`.
 
     Returns
@@ -89,7 +96,10 @@ def plain_tables(source: str | Path | Mapping[TableName, Table]) -> GraphTables:
     SourceError
         As :func:`read_tables`, but for the ids and edges.
     """
-    given = source if isinstance(source, Mapping) else _find(Path(source))
+    has_own_log = interactions is not None
+    given = dict(source) if isinstance(source, Mapping) else _find(Path(source), has_own_log)
+    if interactions is not None:
+        given["interactions"] = interactions
     unknown = [name for name in given if name not in TABLE_NAMES]
     if unknown:
         raise SourceError(
@@ -99,11 +109,11 @@ def plain_tables(source: str | Path | Mapping[TableName, Table]) -> GraphTables:
         if name not in given:
             raise SourceError(f"the table {name} is missing: give it beside {name_ids(given)}")
     return GraphTables(
-        **{n: _read(given[n], n) if n in given else empty_table(n) for n in TABLE_NAMES}
+        **{n: read_table(given[n], n) if n in given else empty_table(n) for n in TABLE_NAMES}
     )
 
 
-def _find(folder: Path) -> dict[TableName, Table]:
+def _find(folder: Path, has_own_log: bool) -> dict[TableName, Table]:
     if not folder.is_dir():
         raise SourceError(
             f"{folder} is no folder: give one with entities, relations and interactions"
@@ -114,7 +124,8 @@ def _find(folder: Path) -> dict[TableName, Table]:
         if len(found) > 1:
             names = name_ids(path.name for path in found)
             raise SourceError(f"{folder} holds {name} more than once, {names}: keep one of them")
-        if not found and name != "relations":
+        is_optional = name == "relations" or (name == "interactions" and has_own_log)
+        if not found and not is_optional:
             raise SourceError(
                 f"{folder} holds no {name}: it needs {name}.tsv, or another of the suffixes "
                 f"{', '.join(SUFFIXES)}"
@@ -124,7 +135,26 @@ def _find(folder: Path) -> dict[TableName, Table]:
     return files
 
 
-def _read(source: Table, name: TableName) -> pa.Table:
+def read_table(source: Table, name: TableName) -> pa.Table:
+    """Read one of the three tables from a file or from memory.
+
+    Parameters
+    ----------
+    source
+        A file, a pandas frame or an Arrow table, as for :func:`read_tables`.
+    name
+        Which of the three tables it is.
+
+    Returns
+    -------
+    pyarrow.Table
+        Its rows, as :func:`kgrec.graph.with_column_types`.
+
+    Raises
+    ------
+    SourceError
+        If a file is missing, empty or malformed, or the columns break the contract.
+    """
     match source:
         case pa.Table():
             return typed_table(f"the table {name}", source, name)

@@ -11,6 +11,7 @@ import pytest
 import rdflib
 from kgrec import datasets
 from kgrec.graph import GraphTables, KnowledgeGraph
+from kgrec.property_graph import read_property_graph
 from kgrec.schema import TABLE_NAMES, GraphSchema
 from kgrec.sources import open_graph, read_cypher_file, read_neo4j, read_rdf, read_tables
 from kgrec.storage import load_graph, save_graph
@@ -31,7 +32,8 @@ def tables_of_files() -> GraphTables:
     """Make the three tables straight from the shipped files, with no query in between."""
     data = datasets.debian_folder() / "data"
     entities = []
-    for nodes in datasets.node_files(data):
+    node_files, edge_files = read_property_graph(data)
+    for nodes in node_files:
         rows = nodes.rows.to_pandas()
         text = rows["label" if nodes.label == "Debtag" else nodes.key]
         if nodes.label == "Package":
@@ -42,7 +44,7 @@ def tables_of_files() -> GraphTables:
             frame["text"] = ""
         entities.append(pa.Table.from_pandas(frame, preserve_index=False))
     relations = []
-    for edges in datasets.edge_files(data):
+    for edges in edge_files:
         names = pa.repeat(edges.type.lower(), len(edges.rows))
         if edges.head == "Project":
             interactions = edges.rows.rename_columns(["user", "item"])

@@ -6,10 +6,11 @@ import socket
 import time
 from pathlib import Path
 
+import neo4j
 import pytest
 from kgrec.errors import SourceError
 from kgrec.graph import KnowledgeGraph
-from kgrec.schema import GraphSchema
+from kgrec.schema import TABLE_NAMES, GraphSchema, TableName
 from kgrec.sources import neo4j_tables, read_neo4j
 
 from tests.conftest import BoltServer
@@ -84,6 +85,121 @@ def test_dates_vectors_and_mixed_ids(tmp_path: Path, bolt_server: BoltServer) ->
     assert graph.interactions.time.tolist() == [86400, 2 * 86400, 3 * 86400]
 
 
+def test_every_type_becomes_text_number_or_moment(tmp_path: Path, bolt_server: BoltServer) -> None:
+    values = {
+        "null": None,
+        "'text'": "text",
+        "7": "7",
+        "2.0": "2",
+        "0.5": "0.5",
+        "true": "true",
+        "date('2024-05-01')": "2024-05-01",
+        "localdatetime('2024-05-01T10:00:00')": "2024-05-01T10:00:00",
+        "duration('P1DT2H')": "P1DT2H",
+        "['a', 1, 'b']": "a, 1, b",
+    }
+    rows = ", ".join(values)
+    schema = films(
+        tmp_path,
+        entities=(
+            f"UNWIND range(0, {len(values) - 1}) AS n WITH n, [{rows}] AS v "
+            "RETURN n AS id, 'film' AS type, v[n] AS text"
+        ),
+        interactions=(
+            "UNWIND [['1', '1970-01-02'], [2, '1970-01-02 00:00:00.000'], [true, '1970-01-02']]"
+            " AS v RETURN $last AS user, 1 AS item, v[0] AS weight, v[1] AS time"
+        ),
+    )
+    tables = neo4j_tables(
+        bolt_server.uri,
+        schema,
+        auth=bolt_server.auth,
+        database=bolt_server.database,
+        parameters={"last": 1},
+        batch_size=1,
+    )
+    assert tables.entities["text"].to_pylist() == list(values.values())
+    assert tables.interactions["weight"].to_pylist() == [1.0, 2.0, 1.0]
+    assert tables.interactions["time"].to_pylist() == [86400] * 3
+
+
+PAGED = {
+    "keyset": (
+        "UNWIND range(1, 25) AS n WITH n WHERE $after IS NULL OR n > $after "
+        "RETURN n AS id, 'film' AS type, n AS cursor ORDER BY n LIMIT $limit"
+    ),
+    "range": (
+        "UNWIND range(1, 25) AS n RETURN n AS id, 'film' AS type ORDER BY n SKIP $skip LIMIT $limit"
+    ),
+}
+
+
+@pytest.mark.parametrize("paging", PAGED)
+@pytest.mark.parametrize("page_size", [7, 25, 100])
+def test_pages(tmp_path: Path, bolt_server: BoltServer, paging: str, page_size: int) -> None:
+    schema = films(tmp_path, entities=PAGED[paging])
+    tables = neo4j_tables(
+        bolt_server.uri,
+        schema,
+        auth=bolt_server.auth,
+        database=bolt_server.database,
+        parameters={"last": 1},
+        page_size=page_size,
+    )
+    assert tables.entities["id"].to_pylist() == [str(n) for n in range(1, 26)]
+    assert tables.entities.column_names == ["id", "type", "text"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "UNWIND range(1, 25) AS n WITH n WHERE $after IS NULL OR n > 0 "
+            "RETURN n AS id, 'film' AS type, 1 AS cursor ORDER BY n LIMIT $limit",
+            r"entities.cypher pages by key, but its cursor stays at 1",
+        ),
+        (
+            "UNWIND range(1, 25) AS n WITH n WHERE $after IS NULL OR n > $after "
+            "RETURN n AS id, 'film' AS type ORDER BY n LIMIT $limit",
+            r"uses \$after and \$limit but returns no column 'cursor'",
+        ),
+    ],
+)
+def test_pages_that_can_not_be(
+    tmp_path: Path, bolt_server: BoltServer, query: str, message: str
+) -> None:
+    with pytest.raises(SourceError, match=message):
+        neo4j_tables(
+            bolt_server.uri,
+            films(tmp_path, entities=query),
+            auth=bolt_server.auth,
+            database=bolt_server.database,
+            parameters={"last": 1},
+            page_size=5,
+        )
+
+
+def test_parameters_of_the_schema(tmp_path: Path, bolt_server: BoltServer) -> None:
+    schema = films(tmp_path).model_copy(update={"parameters": {"last": 4}})
+    where = {"auth": bolt_server.auth, "database": bolt_server.database}
+    graph = read_neo4j(bolt_server.uri, schema, **where)  # type: ignore[arg-type]
+    assert len(graph.interactions) == 4
+    assert graph == read(bolt_server, schema, last=4)
+    assert graph.schema.parameters == {}
+
+
+def test_a_driver_and_a_database_a_table(tmp_path: Path, bolt_server: BoltServer) -> None:
+    names: dict[TableName, str] = dict.fromkeys(TABLE_NAMES, bolt_server.database)
+    with neo4j.GraphDatabase.driver(bolt_server.uri, auth=bolt_server.auth) as driver:
+        schema = films(tmp_path)
+        graph = read_neo4j(driver, schema, database=names, parameters={"last": 3})
+        assert graph == read(bolt_server, schema)
+        driver.verify_connectivity()  # still open
+        names["relations"] = "nowhere"
+        with pytest.raises(SourceError, match="nowhere"):
+            read_neo4j(driver, schema, database=names, parameters={"last": 3})
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
@@ -93,7 +209,7 @@ def test_dates_vectors_and_mixed_ids(tmp_path: Path, bolt_server: BoltServer) ->
         ("UNWIND [] AS n RETURN n AS id", r"there are no items|lacks the column 'type'"),
         (
             "RETURN [1, 2] AS id, 'film' AS type",
-            r"entities.cypher: the column 'id' can't be made string, its first value is \[1, 2\]: "
+            r"entities.cypher: the column 'id' can't be made text, its first value is \[1, 2\]: "
             "return a property",
         ),
         (

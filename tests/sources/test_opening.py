@@ -26,8 +26,8 @@ def test_rdf_by_suffix(debian_schema: GraphSchema) -> None:
 
 
 def test_names_the_fault(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="the scheme 'http' is not one of bolt, bolt\\+s"):
-        open_graph("http://127.0.0.1:7474", SCHEMA)
+    with pytest.raises(SourceError, match="the scheme 'ftp' is not one of bolt, bolt\\+s"):
+        open_graph("ftp://127.0.0.1:7474", SCHEMA)
     with pytest.raises(SourceError, match="nowhere is missing: give a path that exists"):
         open_graph(tmp_path / "nowhere", SCHEMA)
     with pytest.raises(SourceError, match="holds neither tables"):

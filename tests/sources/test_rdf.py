@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import rdflib
 from kgrec.errors import SchemaError, SourceError
-from kgrec.schema import GraphSchema
-from kgrec.sources import read_rdf
+from kgrec.graph import GraphTables
+from kgrec.schema import GraphSchema, RdfSettings
+from kgrec.sources import open_graph, rdf_tables, read_rdf
 
 from tests.sources.folders import schema_with
 
@@ -86,7 +87,7 @@ def test_rdflib_graph_and_dataset(tmp_path: Path, schema: GraphSchema) -> None:
 def test_names_broken_rdflib_triple(schema: GraphSchema) -> None:
     graph = rdflib.Graph()
     graph.add((rdflib.URIRef("relative"), rdflib.RDF.type, rdflib.URIRef("http://x.example/y")))
-    with pytest.raises(SourceError, match=r"not valid RDF: <relative> .*IRI"):
+    with pytest.raises(SourceError, match=r"not valid N-Triples: <relative> .*IRI"):
         read_rdf(graph, schema)
 
 
@@ -145,3 +146,93 @@ def test_names_broken_queries(
     (tmp_path / "entities.rq").write_text(query)
     with pytest.raises((SourceError, SchemaError), match=message):
         read_rdf(tmp_path / "films.ttl", schema)
+
+
+WORLD = """
+@prefix : <http://films.example/> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+@prefix owl: <http://www.w3.org/2002/07/owl#> .
+:Thriller rdfs:subClassOf :Drama . :Drama rdfs:subClassOf :Film . :Film rdfs:subClassOf :Drama .
+:alien a :Thriller ; :title "Alien"@en-GB , "Das Ding"@de , "L'alien"@fr .
+:heat a :Drama ; :title "Heat" , "La chaleur"@fr .
+:aliens a :Film ; :title "Le retour"@fr , "El retorno"@es ; :sequelOf <http://other.example/1> .
+:alien owl:sameAs <http://other.example/1> .
+<http://third.example/x> owl:sameAs <http://other.example/1> .
+<http://third.example/x> :stars 4 .
+:ada :watched [ :film <http://other.example/1> ; :on 7 ; :stars 2 ] .
+"""
+
+
+def world_schema(schema: GraphSchema, **settings: object) -> GraphSchema:
+    return schema.model_copy(update={"rdf": RdfSettings.model_validate(settings)})
+
+
+def read_world(tmp_path: Path, schema: GraphSchema, **settings: object) -> GraphTables:
+    (tmp_path / "world.ttl").write_text(WORLD)
+    return rdf_tables(tmp_path / "world.ttl", world_schema(schema, **settings))
+
+
+@pytest.mark.parametrize(
+    ("languages", "titles"),
+    [
+        (["en", "de"], ["Alien", "El retorno", "Heat"]),
+        (["de", "en"], ["Das Ding", "El retorno", "Heat"]),
+        (["fr"], ["L'alien", "Le retour", "La chaleur"]),
+    ],
+)
+def test_preferred_languages(
+    tmp_path: Path, schema: GraphSchema, languages: list[str], titles: list[str]
+) -> None:
+    query = f"{PREFIX}SELECT ?id ?type ?text WHERE {{ ?id :title ?text BIND('film' AS ?type) }}"
+    (tmp_path / "entities.rq").write_text(query)
+    assert len(read_world(tmp_path, schema).entities) == 7
+    tables = read_world(tmp_path, schema, languages=languages)
+    found = dict(zip(*tables.entities.select(["id", "text"]).to_pydict().values(), strict=True))
+    assert [found[f"http://films.example/{name}"] for name in ("alien", "aliens", "heat")] == titles
+    assert len(tables.entities) == 3
+
+
+def test_superclasses(tmp_path: Path, schema: GraphSchema) -> None:
+    before = read_world(tmp_path, schema).entities
+    assert set(before["id"].to_pylist()) == {"aliens"}
+    after = read_world(tmp_path, schema, subclasses=True).entities
+    assert set(after["id"].to_pylist()) == {"alien", "aliens", "heat"}
+
+
+def test_what_is_the_same_is_merged(tmp_path: Path, schema: GraphSchema) -> None:
+    before = read_world(tmp_path, schema)
+    assert before.relations["tail"].to_pylist() == ["1"]  # its name elsewhere
+    after = read_world(tmp_path, schema, same_as=True, subclasses=True)
+    assert after.relations["tail"].to_pylist() == ["alien"]
+    assert after.interactions["item"].to_pylist() == ["alien"]
+    count = "SELECT ?id ?type WHERE { ?id ?p ?type FILTER(CONTAINS(STR(?id), 'third.example')) }"
+    (tmp_path / "entities.rq").write_text(count)
+    assert len(read_world(tmp_path, schema, same_as=True).entities) == 0
+    assert len(read_world(tmp_path, schema).entities) == 2
+
+
+def test_named_graphs_on_request(tmp_path: Path, schema: GraphSchema) -> None:
+    head, _, body = TURTLE.partition(":alien a")
+    text = f"{head} :archive {{ :alien a{body} }} :other {{ :jaws a :Film }}"
+    (tmp_path / "films.trig").write_text(text)
+    assert len(read_rdf(tmp_path / "films.trig", schema).items) == 4
+    chosen = world_schema(schema, graphs=["http://films.example/archive"])
+    assert len(read_rdf(tmp_path / "films.trig", chosen).items) == 3
+    nowhere = world_schema(schema, graphs=["http://films.example/nowhere"])
+    with pytest.raises(SourceError, match=r"no triple in the graphs 'http://films.example/nowhere"):
+        read_rdf(tmp_path / "films.trig", nowhere)
+
+
+def test_broken_file_is_named_when_streamed(tmp_path: Path, schema: GraphSchema) -> None:
+    (tmp_path / "a.nt").write_text("<http://a> <http://b> <http://c> .\nbad\n")
+    with pytest.raises(SourceError, match=r"a.nt, line 2 is not valid N-Triples"):
+        read_rdf(tmp_path / "a.nt", world_schema(schema, languages=["en"]))
+
+
+def test_log_from_a_table(tmp_path: Path, schema: GraphSchema) -> None:
+    (tmp_path / "films.ttl").write_text(TURTLE)
+    (tmp_path / "log.csv").write_text("user,item\nbob,heat\nbob,alien\n")
+    (tmp_path / "interactions.rq").unlink()
+    graph = open_graph(tmp_path / "films.ttl", schema, interactions=tmp_path / "log.csv")
+    assert graph.cold_items.to_pylist() == ["aliens"]
+    assert graph.users.ids.to_pylist() == ["bob"]

@@ -1,0 +1,3 @@
+// One row a rating, with its stars as the weight.
+MATCH (u:User)-[r:RATED]->(i:Movie)
+RETURN u.userId AS user, i.movieId AS item, r.rating AS weight
