@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +19,25 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from kgrec.commands.options import (
+    AsJson,
+    ConfigFile,
+    Database,
+    Device,
+    History,
+    Length,
+    Log,
+    Login,
+    Model,
+    Parameters,
+    Password,
+    Schema,
+    Source,
+    Username,
+    find_schema,
+    source_options,
+)
+from kgrec.commands.schema import schema_app
 from kgrec.errors import ConfigError, KgrecError, SourceError
 from kgrec.terminal import (
     announce,
@@ -32,13 +51,13 @@ from kgrec.terminal import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kgrec.check import Problem
     from kgrec.config import Config
     from kgrec.evaluation import EvaluationReport
     from kgrec.graph import KnowledgeGraph
     from kgrec.lineup import Maker, Measured
     from kgrec.recommender import Recommender
     from kgrec.schema import GraphSchema
-    from kgrec.sources.opening import SourceOptions
 
 USER_ERROR = 2
 
@@ -71,57 +90,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="bolt:// or neo4j:// address, RDF file, folder of tables, or embedded Cypher file",
-    ),
-]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="folder that `kgrec train` wrote")]
-Schema = Annotated[
-    str | None,
-    typer.Option(
-        "--schema",
-        metavar="DIR",
-        help="graph schema folder, or the name of one that comes with kgrec; may be left out "
-        "where the source is a folder with a schema.toml",
-    ),
-]
-Username = Annotated[
-    str | None, typer.Option(envvar="NEO4J_USERNAME", help="user of a bolt:// source")
-]
-Password = Annotated[
-    str | None,
-    typer.Option(
-        envvar="NEO4J_PASSWORD",
-        show_default=False,
-        help="password of a bolt:// source; better in the environment, where others don't see it",
-    ),
-]
-Database = Annotated[
-    str | None, typer.Option(envvar="NEO4J_DATABASE", help="database of a bolt:// source")
-]
-Device = Annotated[
-    str | None, typer.Option(metavar="D", help="device of torch, cpu or cuda say; best by default")
-]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="settings of the model, TOML")
-]
-Length = Annotated[int, typer.Option("-n", min=1, help="how many at most")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for machines")]
-History = Annotated[
-    list[str] | None,
-    typer.Option(metavar="ID,ID", help="items that somebody outside the graph has used"),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class _Login:
-    username: str | None
-    password: str | None
-    database: str | None
+app.add_typer(schema_app, name="schema")
 
 
 @app.command(epilog="Example: kgrec demo")
@@ -156,6 +125,12 @@ def demo(
 def check(
     source: Source,
     schema: Schema = None,
+    interactions: Log = None,
+    parameter: Parameters = None,
+    shapes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="SHACL shapes that an RDF source must conform to"),
+    ] = None,
     username: Username = None,
     password: Password = None,
     database: Database = None,
@@ -168,10 +143,15 @@ def check(
     from kgrec.check import check_tables
     from kgrec.sources import open_tables
 
-    declared = _find_schema(source, schema)
-    options = _source_options(source, _Login(username, password, database))
+    declared = find_schema(source, schema)
+    login = Login(username, password, database)
+    options = source_options(source, login, interactions=interactions, parameters=parameter)
     announce(f"reading {source}")
     report = check_tables(declared, open_tables(source, declared, **options))
+    if shapes is not None:
+        report = replace(
+            report, problems=report.problems + _shape_problems(source, shapes, declared)
+        )
     if as_json:
         print_json(report.to_dict())
     else:
@@ -188,6 +168,8 @@ def train(
         Path, typer.Option("--output", "-o", metavar="MODEL", help="folder to write")
     ],
     schema: Schema = None,
+    interactions: Log = None,
+    parameter: Parameters = None,
     config: ConfigFile = None,
     seed: Annotated[int, typer.Option(min=0, help="seed of every random draw")] = 0,
     device: Device = None,
@@ -202,7 +184,9 @@ def train(
         raise ConfigError(f"{output} exists: name another folder, or replace it with --force")
     settings = _load_settings(config)
     _check_device(device)
-    graph = _read_graph(source, schema, _Login(username, password, database))
+    graph = _read_graph(
+        source, schema, Login(username, password, database), interactions, parameter
+    )
     from kgrec.lineup import make_encoder
     from kgrec.recommender import Recommender
 
@@ -280,6 +264,8 @@ def evaluate(
         Path, typer.Option(metavar="FILE", help="held-out pairs, columns user and item")
     ],
     schema: Schema = None,
+    interactions: Log = None,
+    parameter: Parameters = None,
     candidates: Annotated[
         CandidateSet, typer.Option(help="items to rank: those without interactions, others, all")
     ] = CandidateSet.COLD,
@@ -321,7 +307,9 @@ def evaluate(
     encoder = make_encoder(settings, device)
     makers = _choose_models(_split_ids(model), ranker_makers(encoder, settings, device))
     pairs = read_pairs(test)
-    graph = _read_graph(source, schema, _Login(username, password, database))
+    graph = _read_graph(
+        source, schema, Login(username, password, database), interactions, parameter
+    )
     _check_pairs(graph, pairs, test)
     announce("encoding texts")
     encode_texts(graph, encoder, makers)
@@ -340,42 +328,33 @@ def main() -> None:
     app()
 
 
-def _find_schema(source: str, schema: str | None) -> GraphSchema:
-    from kgrec.datasets import schema_folder
-    from kgrec.schema import load_schema
-    from kgrec.storage import is_saved_graph, load_graph
+def _shape_problems(source: str, shapes: Path, schema: GraphSchema) -> tuple[Problem, ...]:
+    from kgrec.check import Problem
+    from kgrec.shapes import find_violations
 
-    if schema is not None:
-        folder = Path(schema)
-        is_name = folder.name == schema and not folder.is_dir()
-        return load_schema(schema_folder(schema) if is_name else folder)
-    place = Path(source)
-    if is_saved_graph(place):
-        return load_graph(place).schema
-    if (place / "schema.toml").is_file():
-        return load_schema(place)
-    raise ConfigError(f"{source} has no schema.toml: name a graph schema folder with --schema")
+    return tuple(
+        Problem(
+            "error" if found.severity == "Violation" else "warning",
+            f"{found.node} {found.path}: {found.message}",
+            f"correct it in {source}, or the shape in {shapes}",
+        )
+        for found in find_violations(source, shapes, schema.rdf)
+    )
 
 
-def _source_options(source: str, login: _Login) -> SourceOptions:
-    if "://" not in source:  # the environment may hold a login that is meant for others
-        return {}
-    if login.username is None or login.password is None:
-        if login.username != login.password:
-            raise ConfigError(
-                "username and password belong together: give both, by --username and --password "
-                "or by NEO4J_USERNAME and NEO4J_PASSWORD"
-            )
-        return {"database": login.database}
-    return {"auth": (login.username, login.password), "database": login.database}
-
-
-def _read_graph(source: str, schema: str | None, login: _Login) -> KnowledgeGraph:
+def _read_graph(
+    source: str,
+    schema: str | None,
+    login: Login,
+    interactions: Path | None,
+    parameters: list[str] | None,
+) -> KnowledgeGraph:
     from kgrec.sources import open_graph
 
-    declared = _find_schema(source, schema)
+    declared = find_schema(source, schema)
     announce(f"reading {source}")
-    graph = open_graph(source, declared, **_source_options(source, login))
+    options = source_options(source, login, interactions=interactions, parameters=parameters)
+    graph = open_graph(source, declared, **options)
     if not len(graph.interactions):
         raise SourceError(
             f"{source} has no interactions to learn from: look at what fills them, and at the "

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 import neo4j
 import pytest
@@ -31,6 +32,13 @@ OTHER_DATABASE = "other"
 START_SECONDS = 60.0
 
 
+class Where(TypedDict):
+    """Login and database of a server."""
+
+    auth: tuple[str, str]
+    database: str
+
+
 @dataclass(frozen=True)
 class BoltServer:
     """Where a server listens, and how to enter."""
@@ -38,6 +46,11 @@ class BoltServer:
     uri: str
     auth: tuple[str, str]
     database: str
+
+    @property
+    def where(self) -> Where:
+        """Login and database, as readers and writers take them."""
+        return {"auth": self.auth, "database": self.database}
 
 
 @pytest.fixture(scope="session")

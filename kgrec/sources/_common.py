@@ -1,30 +1,17 @@
-"""What all sources share: checked columns, and a progress bar for slow reads."""
+"""What all sources share: checked columns, and queries that fill the three tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Timer
 
 import pyarrow as pa
-from rich.console import Console
-from rich.progress import (
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.text import Text
 
 from kgrec.errors import SourceError
 from kgrec.graph import GraphTables, fault_of_columns, with_column_types
+from kgrec.progress import counted_rows
 from kgrec.schema import COLUMNS, TABLE_NAMES, GraphSchema, Language, Query, TableName
 
-PATIENCE_SECONDS = 2.0
 SHOWN_CHARACTERS = 40
 
 
@@ -147,7 +134,7 @@ def run_queries(
     """
     tables = {} if interactions is None else {"interactions": interactions}
     for query in queries:
-        with progress(f"{query.table} by {query.path.name}") as count:
+        with counted_rows(f"{query.table} by {query.path.name}") as count:
             rows = run(query, count)
         tables[query.table] = typed_table(query.path, rows, query.table)
     return GraphTables(**{name: tables.get(name, empty_table(name)) for name in TABLE_NAMES})
@@ -167,52 +154,6 @@ def empty_table(name: TableName) -> pa.Table:
         The required columns, empty.
     """
     return pa.table({column: pa.array([], pa.string()) for column in COLUMNS[name].required})
-
-
-class RowRate(ProgressColumn):
-    """How many rows have come, and how many a second; nothing while they aren't counted."""
-
-    def render(self, task: Task) -> Text:
-        """Show it for one task."""
-        if not task.completed:
-            return Text("")
-        speed = f", {task.finished_speed or task.speed or 0:,.0f} a second"
-        return Text(f"{int(task.completed):,} rows{speed}", style="progress.data.speed")
-
-
-@contextmanager
-def progress(description: str) -> Iterator[Callable[[int], None]]:
-    """Show on the terminal that a read goes on, once it takes over two seconds.
-
-    Parameters
-    ----------
-    description
-        What is read.
-
-    Yields
-    ------
-    callable
-        To be called with the number of rows each time that some have come.
-    """
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _ignore
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), RowRate(), TimeElapsedColumn())
-    bar = Progress(*columns, console=console, transient=True)
-    task = bar.add_task(f"Reading {description}", total=None)
-    timer = Timer(PATIENCE_SECONDS, bar.start)
-    timer.start()
-    try:
-        yield partial(bar.advance, task)
-    finally:
-        timer.cancel()
-        timer.join()
-        bar.stop()
-
-
-def _ignore(_: int) -> None:
-    """Count nothing: nobody looks."""
 
 
 def _show(row: Sequence[object]) -> str:

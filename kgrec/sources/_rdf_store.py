@@ -18,8 +18,8 @@ import pyoxigraph as ox
 from scipy.cluster.hierarchy import DisjointSet
 
 from kgrec.errors import SourceError
+from kgrec.progress import counted_rows
 from kgrec.schema import RdfSettings
-from kgrec.sources._common import progress
 
 RDF_SUFFIXES = (".ttl", ".nt", ".n3", ".nq", ".trig", ".rdf", ".xml", ".owl", ".jsonld")
 OTHER_NAMES: Mapping[str, str] = {".owl": ".rdf"}  # RDF/XML by another name
@@ -123,10 +123,10 @@ def load_documents(store: ox.Store, documents: Sequence[Document], settings: Rdf
     """
     if settings == RdfSettings():
         for document in documents:
-            with progress(str(document.name)), document.open() as stream:
+            with counted_rows(str(document.name)), document.open() as stream:
                 store.bulk_load(stream, document.format)
         return
-    with progress(", ".join(str(document.name) for document in documents)):
+    with counted_rows(", ".join(str(document.name) for document in documents)):
         store.bulk_extend(_prepared(documents, settings))
 
 

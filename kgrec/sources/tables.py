@@ -12,8 +12,9 @@ from pyarrow import csv, feather, parquet
 
 from kgrec.errors import SourceError, name_ids
 from kgrec.graph import GraphTables, KnowledgeGraph
+from kgrec.progress import counted_rows
 from kgrec.schema import COLUMNS, TABLE_NAMES, GraphSchema, TableName
-from kgrec.sources._common import check_columns, empty_table, progress, typed_table
+from kgrec.sources._common import check_columns, empty_table, typed_table
 
 Table: TypeAlias = "str | Path | pa.Table | pd.DataFrame"
 
@@ -162,7 +163,7 @@ def read_table(source: Table, name: TableName) -> pa.Table:
             return typed_table(f"the frame {name}", _from_pandas(source, name), name)
         case _:
             path = Path(source)
-            with progress(path.name):
+            with counted_rows(path.name):
                 return typed_table(path, _read_file(path, name), name)
 
 

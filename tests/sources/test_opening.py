@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
 from kgrec import datasets
 from kgrec.errors import SourceError
 from kgrec.schema import GraphSchema
-from kgrec.sources import _common, open_graph, open_tables
+from kgrec.sources import open_graph, open_tables
 from kgrec.storage import save_graph
-from rich.console import Console
 
 from tests.films import SCHEMA, film_graph
 
@@ -37,18 +35,3 @@ def test_names_the_fault(tmp_path: Path) -> None:
     (tmp_path / "a.lbug").write_text("x")
     with pytest.raises(SourceError, match=r"a.lbug takes no batch_size"):
         open_graph(tmp_path / "a.lbug", SCHEMA, batch_size=3)
-
-
-@pytest.mark.parametrize("is_terminal", [True, False])
-def test_progress_shows_on_a_terminal_alone(
-    monkeypatch: pytest.MonkeyPatch, is_terminal: bool
-) -> None:
-    output = io.StringIO()
-    console = Console(file=output, force_terminal=is_terminal)
-    monkeypatch.setattr(_common, "Console", lambda **_: console)
-    monkeypatch.setattr(_common, "PATIENCE_SECONDS", 0.0)
-    with _common.progress("films.csv"):
-        import time
-
-        time.sleep(0.2)
-    assert ("Reading films.csv" in output.getvalue()) == is_terminal
