@@ -38,6 +38,7 @@ from kgrec.commands.options import (
     source_options,
 )
 from kgrec.commands.schema import schema_app
+from kgrec.commands.write_back import write_back
 from kgrec.errors import ConfigError, KgrecError, SourceError
 from kgrec.terminal import (
     announce,
@@ -91,6 +92,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(schema_app, name="schema")
+app.command(
+    "write-back",
+    epilog="Example: NEO4J_USERNAME=neo4j NEO4J_PASSWORD=… kgrec write-back shop.kgrec "
+    "bolt://localhost:7687 -n 20 --similar 10",
+)(write_back)
 
 
 @app.command(epilog="Example: kgrec demo")

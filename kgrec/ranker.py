@@ -146,6 +146,21 @@ class Ranker(ABC):
             batch = UserBatch(self.histories[chosen], chosen)
             yield chosen, *self._rank_batch(batch, k, candidates, exclude_seen)
 
+    def score(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Score every item for some users of the graph.
+
+        Parameters
+        ----------
+        users
+            Positions among the graph's users, [U].
+
+        Returns
+        -------
+        ndarray of float32
+            [U, items], what users have used already included.
+        """
+        return self._score(UserBatch(self.histories[users], users))
+
     def recommend(
         self,
         users: str | Iterable[str],
