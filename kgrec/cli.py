@@ -19,6 +19,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from kgrec.commands.export import export
 from kgrec.commands.options import (
     AsJson,
     ConfigFile,
@@ -92,6 +93,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(schema_app, name="schema")
+app.command(
+    epilog="Example: kgrec export ./shop --schema ./shop_schema --as neo4j-csv --output shop_csv",
+)(export)
 app.command(
     "write-back",
     epilog="Example: NEO4J_USERNAME=neo4j NEO4J_PASSWORD=… kgrec write-back shop.kgrec "

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -24,6 +23,8 @@ from kgrec.errors import SourceError, UnknownIdError, name_ids
 from kgrec.schema import COLUMNS, GraphSchema, TableName
 
 if TYPE_CHECKING:
+    import networkx as nx
+    import rdflib
     from torch_geometric.data import HeteroData
 
 EdgeType = tuple[str, str, str]
@@ -374,26 +375,34 @@ class KnowledgeGraph:
         Returns
         -------
         HeteroData
-            ``num_nodes`` a node type, ``x`` where there are features, ``edge_index`` [2, E] int64
-            a relation and, where there are weights, ``edge_weight`` [E] float32.  The
-            interactions are the edge type (user, interaction, item).
+            See :func:`kgrec.exchange.to_hetero_data`.
         """
-        import torch  # torch and torch-geometric take seconds to import: not for every reader
-        from torch_geometric.data import HeteroData
+        from kgrec.exchange.hetero import to_hetero_data  # exchange is built upon graphs
 
-        data = HeteroData()
-        for node_type, table in self.nodes.items():
-            data[node_type].num_nodes = len(table)
-            if table.features is not None:
-                data[node_type].x = torch.from_numpy(table.features)
-        for edge_type, edges in self.edges.items():
-            data[edge_type].edge_index = torch.from_numpy(edges.edge_index)
-            if edges.weight is not None:
-                data[edge_type].edge_weight = torch.from_numpy(edges.weight)
-        used = (self.schema.user, self.schema.interaction, self.schema.item)
-        pairs = np.stack([self.interactions.user, self.interactions.item])
-        data[used].edge_index = torch.from_numpy(pairs)
-        return data
+        return to_hetero_data(self)
+
+    @classmethod
+    def from_hetero_data(cls, data: HeteroData, schema: GraphSchema) -> KnowledgeGraph:
+        """Make a graph of what PyTorch Geometric holds.
+
+        Parameters
+        ----------
+        data, schema
+            See :func:`kgrec.exchange.from_hetero_data`.
+
+        Returns
+        -------
+        KnowledgeGraph
+            The checked graph.
+
+        Raises
+        ------
+        SourceError
+            If the data make no graph.
+        """
+        from kgrec.exchange.hetero import from_hetero_data
+
+        return from_hetero_data(data, schema)
 
     def to_networkx(self) -> nx.MultiDiGraph:
         """Give the graph to networkx, the interactions included.
@@ -401,20 +410,23 @@ class KnowledgeGraph:
         Returns
         -------
         networkx.MultiDiGraph
-            Nodes are (type, id) with attributes ``type``, ``id`` and ``text``; the key of an
-            edge is its relation, with ``weight`` where there is one.
+            See :func:`kgrec.exchange.to_networkx`.
         """
-        result = nx.MultiDiGraph(name=self.schema.name)
-        names = {kind: [(kind, key) for key in t.ids.to_pylist()] for kind, t in self.nodes.items()}
-        for kind, table in self.nodes.items():
-            for node, text in zip(names[kind], table.texts.to_pylist(), strict=True):
-                result.add_node(node, type=kind, id=node[1], text=text)
-        for (head, relation, tail), edges in self.edges.items():
-            _add_edges(result, names[head], relation, names[tail], edges.edge_index, edges.weight)
-        used = np.stack([self.interactions.user, self.interactions.item])
-        users, items = names[self.schema.user], names[self.schema.item]
-        _add_edges(result, users, self.schema.interaction, items, used, self.interactions.weight)
-        return result
+        from kgrec.exchange.networks import to_networkx
+
+        return to_networkx(self)
+
+    def to_rdf(self) -> rdflib.Graph:
+        """Give the graph to rdflib, the interactions included.
+
+        Returns
+        -------
+        rdflib.Graph
+            See :func:`kgrec.exchange.to_rdf`.
+        """
+        from kgrec.exchange.rdf import to_rdf
+
+        return to_rdf(self)
 
     def summary(self) -> pd.DataFrame:
         """Count nodes, edges and interactions.
@@ -815,9 +827,10 @@ def _merge_edges(pairs: NDArray[np.int64], weight: NDArray[np.float32] | None) -
     distinct = np.ascontiguousarray(ordered[:, is_first])
     if weight is None or not len(weight):
         return EdgeTable(distinct)
-    total = np.add.reduceat(weight[order].astype(np.float64), np.flatnonzero(is_first))
+    exact = np.add.reduceat(weight[order].astype(np.float64), np.flatnonzero(is_first))
+    total = exact.astype(np.float32)
     is_plain = bool((total == 1.0).all())
-    return EdgeTable(distinct, None if is_plain else total.astype(np.float32))
+    return EdgeTable(distinct, None if is_plain else total)
 
 
 def _build_interactions(
@@ -837,16 +850,3 @@ def _build_interactions(
     keys = [key for key in (weight, time) if key is not None]
     order = np.lexsort((*keys, item, user))
     return Interactions(user, item, weight, time).select(order)
-
-
-def _add_edges(
-    target: nx.MultiDiGraph,
-    heads: list[tuple[str, str]],
-    relation: str,
-    tails: list[tuple[str, str]],
-    pairs: NDArray[np.int64],
-    weight: NDArray[np.float32] | None,
-) -> None:
-    for row, (head, tail) in enumerate(pairs.T.tolist()):
-        attributes = {} if weight is None else {"weight": float(weight[row])}
-        target.add_edge(heads[head], tails[tail], key=relation, **attributes)

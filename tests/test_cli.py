@@ -19,7 +19,17 @@ from typer.testing import CliRunner, Result
 
 from tests.conftest import BoltServer
 
-COMMANDS = ("demo", "check", "train", "recommend", "similar", "explain", "evaluate")
+COMMANDS = (
+    "demo",
+    "check",
+    "train",
+    "recommend",
+    "similar",
+    "explain",
+    "evaluate",
+    "export",
+    "write-back",
+)
 KINDS = ("tea", "bicycle")
 ITEMS_A_KIND = 12
 USERS_A_KIND = 10

@@ -172,6 +172,15 @@ def test_extended_equals_rebuilt() -> None:
     assert graph == film_graph()
 
 
+def test_weights_that_are_one_once_rounded_are_plain() -> None:
+    tables = film_tables()
+    twice = pa.concat_tables([tables.relations, tables.relations])
+    weight = pa.array([1.0] * 4 + [1e-12] * 4, pa.float32())
+    summed = replace(tables, relations=twice.append_column("weight", weight))
+    graph = KnowledgeGraph.from_tables(SCHEMA, summed)
+    assert all(edges.weight is None for edges in graph.edges.values())
+
+
 def test_hetero_data() -> None:
     data = film_graph().to_hetero_data()
     assert data["film"].num_nodes == 3

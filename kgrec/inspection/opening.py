@@ -13,6 +13,7 @@ from kgrec.inspection.rdf import inspect_rdf
 from kgrec.inspection.tables import inspect_tables
 from kgrec.sources.neo4j import BOLT_SCHEMES, Auth
 from kgrec.sources.rdf import is_rdf
+from kgrec.sources.tables import has_tables
 
 
 def inspect_source(
@@ -61,7 +62,7 @@ def inspect_source(
     path = Path(source)
     if not path.exists():
         raise SourceError(f"{path} is missing: give a path that exists, or a bolt:// address")
-    if path.is_dir() and any(path.glob("entities.*")):
+    if path.is_dir() and has_tables(path):
         inventory, log = inspect_tables(path)
         found = inventory.node(log.tail)
         if found is None:

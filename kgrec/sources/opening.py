@@ -13,7 +13,7 @@ from kgrec.sources.cypher_file import cypher_file_tables
 from kgrec.sources.neo4j import BOLT_SCHEMES, Auth, Database, neo4j_tables
 from kgrec.sources.rdf import is_rdf, rdf_tables
 from kgrec.sources.sparql import HTTP_SCHEMES, sparql_tables
-from kgrec.sources.tables import Table, plain_tables, read_table
+from kgrec.sources.tables import Table, has_tables, plain_tables, read_table
 from kgrec.storage import is_saved_graph, load_graph
 
 
@@ -133,7 +133,7 @@ def _refuse_options(place: str, options: dict[str, Any], allowed: tuple[str, ...
 def _folder_tables(folder: Path, schema: GraphSchema, interactions: Table | None) -> GraphTables:
     if is_saved_graph(folder):
         tables = load_graph(folder).to_tables()
-    elif any(folder.glob("entities.*")):
+    elif has_tables(folder):
         tables = plain_tables(folder, interactions=interactions)
     elif any(is_rdf(path) for path in folder.iterdir()):
         return rdf_tables(folder, schema, interactions=interactions)

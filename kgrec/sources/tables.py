@@ -136,6 +136,22 @@ def _find(folder: Path, has_own_log: bool) -> dict[TableName, Table]:
     return files
 
 
+def has_tables(folder: Path) -> bool:
+    """Tell whether a folder holds a table of entities, whatever else is in it.
+
+    Parameters
+    ----------
+    folder
+        A folder.
+
+    Returns
+    -------
+    bool
+        Whether there is a file ``entities`` of a kind that :func:`read_tables` reads.
+    """
+    return any((folder / f"entities{suffix}").exists() for suffix in SUFFIXES)
+
+
 def read_table(source: Table, name: TableName) -> pa.Table:
     """Read one of the three tables from a file or from memory.
 
