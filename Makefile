@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 LOWEST := .venv-lowest
 BIN := $(VENV)/bin
+NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection tests/writeback tests/syncing \
+	tests/exchange tests/test_property_graph.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench-quality test-lowest clean
+.PHONY: help demo test test-neo4j lint format bench-quality bench-ingest test-lowest clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +34,18 @@ demo: $(VENV)/installed-demo  ## show kgrec on the data that it ships
 test: lint  ## lint, check types and run the tests with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
+# without KGREC_TEST_NEO4J_URI, the Neo4j of docker-compose.yml, which is started and left running; the tests
+# empty a database only if they are told that they may, which that of docker-compose.yml is there for
+test-neo4j: $(VENV)/installed-test  ## run the tests of Neo4j against a real one
+	@if [ -n "$$KGREC_TEST_NEO4J_URI" ]; then \
+		$(BIN)/python -m pytest $(NEO4J_TESTS); \
+	else \
+		export NEO4J_PASSWORD="$${NEO4J_PASSWORD:-only-for-tests}" && \
+		docker compose up --detach --wait neo4j && \
+		KGREC_TEST_NEO4J_URI=bolt://127.0.0.1:7687 KGREC_TEST_NEO4J_PASSWORD="$$NEO4J_PASSWORD" \
+		KGREC_TEST_NEO4J_MAY_DELETE=1 $(BIN)/python -m pytest $(NEO4J_TESTS); \
+	fi
+
 lint: $(VENV)/installed-test  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,6 +57,9 @@ format: $(VENV)/installed-test  ## put the style right
 
 bench-quality: $(VENV)/installed-test  ## measure how good the recommendations are
 	$(BIN)/python -m benchmarks.quality
+
+bench-ingest: $(VENV)/installed-test  ## measure reading and writing back
+	$(BIN)/python -m benchmarks.ingest
 
 $(LOWEST)/installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)

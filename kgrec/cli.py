@@ -39,6 +39,7 @@ from kgrec.commands.options import (
     source_options,
 )
 from kgrec.commands.schema import schema_app
+from kgrec.commands.sync import sync
 from kgrec.commands.write_back import write_back
 from kgrec.errors import ConfigError, KgrecError, SourceError
 from kgrec.terminal import (
@@ -96,6 +97,9 @@ app.add_typer(schema_app, name="schema")
 app.command(
     epilog="Example: kgrec export ./shop --schema ./shop_schema --as neo4j-csv --output shop_csv",
 )(export)
+app.command(
+    epilog="Example: kgrec sync shop.kgrec bolt://localhost:7687 --schema ./shop_schema",
+)(sync)
 app.command(
     "write-back",
     epilog="Example: NEO4J_USERNAME=neo4j NEO4J_PASSWORD=… kgrec write-back shop.kgrec "

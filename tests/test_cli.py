@@ -28,6 +28,7 @@ COMMANDS = (
     "explain",
     "evaluate",
     "export",
+    "sync",
     "write-back",
 )
 KINDS = ("tea", "bicycle")
