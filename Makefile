@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 LOWEST := .venv-lowest
 BIN := $(VENV)/bin
+COMPOSE := docker compose --project-name kgrec-tests
 NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection tests/writeback tests/syncing \
 	tests/exchange tests/test_property_graph.py
 
@@ -12,7 +13,7 @@ NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection te
 .PHONY: help demo test test-neo4j lint format bench-quality bench-ingest test-lowest clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # made anew when Python is another, so that a failed install is simply repeated by the stamps below
 $(BIN)/python:
@@ -34,17 +35,16 @@ demo: $(VENV)/installed-demo  ## show kgrec on the data that it ships
 test: lint  ## lint, check types and run the tests with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
-# without KGREC_TEST_NEO4J_URI, the Neo4j of docker-compose.yml, which is started and left running; the tests
-# empty a database only if they are told that they may, which that of docker-compose.yml is there for
+# without KGREC_TEST_NEO4J_URI, a Neo4j of docker-compose.yml with a volume of its own, which the tests may empty
 test-neo4j: $(VENV)/installed-test  ## run the tests of Neo4j against a real one
 	@if [ -n "$$KGREC_TEST_NEO4J_URI" ]; then \
-		$(BIN)/python -m pytest $(NEO4J_TESTS); \
-	else \
-		export NEO4J_PASSWORD="$${NEO4J_PASSWORD:-only-for-tests}" && \
-		docker compose up --detach --wait neo4j && \
-		KGREC_TEST_NEO4J_URI=bolt://127.0.0.1:7687 KGREC_TEST_NEO4J_PASSWORD="$$NEO4J_PASSWORD" \
-		KGREC_TEST_NEO4J_MAY_DELETE=1 $(BIN)/python -m pytest $(NEO4J_TESTS); \
-	fi
+		exec $(BIN)/python -m pytest $(NEO4J_TESTS); \
+	fi; \
+	export NEO4J_PASSWORD=only-for-tests; \
+	$(COMPOSE) up --detach --wait neo4j && \
+	KGREC_TEST_NEO4J_URI=bolt://127.0.0.1:7687 KGREC_TEST_NEO4J_PASSWORD=$$NEO4J_PASSWORD \
+	KGREC_TEST_NEO4J_MAY_DELETE=1 $(BIN)/python -m pytest $(NEO4J_TESTS); \
+	status=$$?; $(COMPOSE) down --volumes; exit $$status
 
 lint: $(VENV)/installed-test  ## check style and types
 	$(BIN)/ruff check .

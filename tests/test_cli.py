@@ -12,12 +12,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from benchmarks.bolt_server import BoltServer
 from kgrec.cli import app
 from kgrec.demo import run_demo
 from kgrec.terminal import frame_records, frame_table, make_console, print_json
 from typer.testing import CliRunner, Result
-
-from tests.conftest import BoltServer
 
 COMMANDS = (
     "demo",

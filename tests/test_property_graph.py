@@ -7,6 +7,7 @@ from pathlib import Path
 import ladybug
 import pyarrow as pa
 import pytest
+from benchmarks.bolt_server import BoltServer
 from kgrec import datasets
 from kgrec.errors import SourceError
 from kgrec.graph import KnowledgeGraph
@@ -20,8 +21,6 @@ from kgrec.property_graph import (
 )
 from kgrec.schema import GraphSchema
 from kgrec.sources import read_neo4j
-
-from tests.conftest import BoltServer
 
 NODES = [
     NodeFile(

@@ -207,12 +207,18 @@ def _read_file(path: Path, name: TableName) -> pa.Table:
         raise SourceError(f"{path} is empty: write at least its header")
     try:
         if path.suffix == ".parquet":
-            return parquet.read_table(path, partitioning=None)
+            return _validated(parquet.read_table(path, partitioning=None))
         if path.suffix in ARROW_SUFFIXES:
-            return feather.read_table(path)
+            return _validated(feather.read_table(path))
         return _read_text(path, name)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, EOFError) as error:
         raise SourceError(f"{path} is malformed: {error}; correct or write it again") from error
+
+
+def _validated(table: pa.Table) -> pa.Table:
+    """Make sure that texts end where they say: a flipped bit would crash whoever reads on."""
+    table.validate(full=True)
+    return table
 
 
 def _read_text(path: Path, name: TableName) -> pa.Table:

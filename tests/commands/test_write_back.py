@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from benchmarks.bolt_server import BoltServer
 from kgrec.recommender import Recommender
 from pyarrow import parquet
 
-from tests.conftest import BoltServer
 from tests.test_cli import refusal, run, run_json
 from tests.writeback.conftest import SCHEMA, model, shop_server
 

@@ -9,6 +9,7 @@ import networkx as nx
 import pyarrow as pa
 import pytest
 import rdflib
+from benchmarks.bolt_server import BoltServer
 from hypothesis import given, settings
 from kgrec.errors import ArtifactError, SourceError
 from kgrec.exchange import (
@@ -25,7 +26,6 @@ from kgrec.schema import load_schema
 from kgrec.sources import open_graph, read_cypher_file, read_neo4j, read_rdf
 from torch_geometric.data import HeteroData
 
-from tests.conftest import BoltServer
 from tests.films import SCHEMA, film_graph
 from tests.test_graph import graph_tables
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from benchmarks.bolt_server import BoltServer
 from kgrec import datasets
 from kgrec.errors import ConfigError, SourceError
 from kgrec.graph import KnowledgeGraph
@@ -13,8 +14,6 @@ from kgrec.inspection import inspect_source, write_schema_folder
 from kgrec.property_graph import EdgeFile, NodeFile, build_cypher_file, load_into_neo4j
 from kgrec.schema import load_schema
 from kgrec.sources import open_graph
-
-from tests.conftest import BoltServer
 
 SHOP_NODES = [
     NodeFile(

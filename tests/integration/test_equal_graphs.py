@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyoxigraph
 import pytest
 import rdflib
+from benchmarks.bolt_server import BoltServer
 from kgrec import datasets
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.property_graph import read_property_graph
@@ -16,8 +17,6 @@ from kgrec.schema import TABLE_NAMES, GraphSchema
 from kgrec.sources import open_graph, read_cypher_file, read_neo4j, read_rdf, read_tables
 from kgrec.storage import load_graph, save_graph
 from pyarrow import csv, feather, parquet
-
-from tests.conftest import BoltServer
 
 SERIALISATIONS = {
     "ttl": pyoxigraph.RdfFormat.TURTLE,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.bolt_server import BoltServer
 from benchmarks.neo4j_examples import PropertyGraph, northwind_graph, recommendations_graph
 from kgrec import datasets
 from kgrec.graph import KnowledgeGraph
@@ -14,7 +15,6 @@ from kgrec.property_graph import build_cypher_file, load_into_neo4j
 from kgrec.schema import load_schema
 from kgrec.sources import read_cypher_file, read_neo4j, read_rdf
 
-from tests.conftest import BoltServer
 from tests.real_data import data_folder
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import neo4j
 import pytest
+from benchmarks.bolt_server import BoltServer
 from kgrec.errors import SourceError
 from kgrec.graph import KnowledgeGraph
 from kgrec.schema import TABLE_NAMES, GraphSchema, TableName
 from kgrec.sources import neo4j_tables, read_neo4j
 
-from tests.conftest import BoltServer
 from tests.sources.folders import schema_with
 
 ENTITIES = "UNWIND range(1, 25) AS n RETURN n AS id, 'film' AS type, 'Film ' + n AS text"

@@ -8,6 +8,7 @@ from pathlib import Path
 import neo4j
 import pyarrow as pa
 import pytest
+from benchmarks.bolt_server import BoltServer
 from kgrec.errors import SourceError
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.recommender import Recommender
@@ -17,7 +18,6 @@ from kgrec.syncing.diff import Counts
 from kgrec.text import TextEncoder
 from pyarrow import parquet
 
-from tests.conftest import BoltServer
 from tests.writeback.conftest import SCHEMA, model, shop_graph
 
 __all__ = ["model"]  # a fixture

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from benchmarks.bolt_server import BoltServer
 from kgrec.config import Config
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.property_graph import NodeFile, load_into_neo4j
 from kgrec.recommender import Recommender
 from kgrec.schema import GraphSchema, NodeSchema, RelationSchema
 from kgrec.text import TextEncoder
-
-from tests.conftest import BoltServer
 
 KINDS = ("tea", "bicycle")
 USERS, ITEMS = 12, 20

@@ -11,11 +11,10 @@ from typing import Any
 import neo4j
 import pyarrow as pa
 import pytest
+from benchmarks.bolt_server import BoltServer
 from kgrec.errors import ConfigError, SourceError
 from kgrec.recommender import Recommender
 from kgrec.writeback import Neo4jWriter, Results, compute_results
-
-from tests.conftest import BoltServer
 
 AT = datetime(2024, 5, 1, tzinfo=UTC)
 LATER = datetime(2024, 5, 2, tzinfo=UTC)
