@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from pyarrow import parquet
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 from scipy import sparse
 
 from kgrec.calibration import Curve, Mixing
+from kgrec.catalogue import Catalogue, Columns, Head
 from kgrec.config import Config
 from kgrec.errors import ArtifactError, name_ids
 from kgrec.graph import EdgeType, KnowledgeGraph
@@ -28,13 +29,14 @@ from kgrec.model.channels import (
     Channel,
     FarChannel,
     FeatureChannel,
+    Matrix,
     NeighbourChannel,
     NeighbourVectorChannel,
     RelatedItemChannel,
     TermChannel,
     VectorChannel,
 )
-from kgrec.model.network import ItemWeights, Network
+from kgrec.model.network import Network
 from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 from kgrec.model.vocabulary import Vocabulary
@@ -60,19 +62,17 @@ class SavedModel:
 
     Parameters
     ----------
-    config, graph, network, mixing, core_ids, item_weights, typical_history, seed, validation
-        As in the recommender.
+    config, graph, catalogue, mixing, core_ids, seed, validation
+        As in the recommender; the catalogue is compact.
     text_fingerprint
         Fingerprint of the encoder that the texts were encoded with.
     """
 
     config: Config
     graph: KnowledgeGraph
-    network: Network
+    catalogue: Catalogue
     mixing: Mixing
     core_ids: pa.StringArray
-    item_weights: ItemWeights
-    typical_history: NDArray[np.float32]
     seed: int
     validation: dict[str, object]
     text_fingerprint: str
@@ -127,7 +127,7 @@ def load_model(folder: str | Path) -> SavedModel:
     _check_manifest(place)
     try:
         facts = json.loads((place / MODEL).read_text(encoding="utf-8"))
-        arrays = load_file(place / ARRAYS)
+        arrays = _map_arrays(place / ARRAYS)
         keys = _read_keys(place / KEYS)
         return _assemble(facts, arrays, keys, load_graph(place / GRAPH))
     except ArtifactError:
@@ -145,23 +145,27 @@ def _is_model(folder: Path) -> bool:
 def _write(model: SavedModel, folder: Path) -> None:
     folder.mkdir()
     save_graph(model.graph, folder / GRAPH)
-    channels = [_dismantle(channel) for channel in model.network.channels]
+    head, base = model.catalogue.head, model.catalogue.base
+    network = head.network
+    channels = [_dismantle(channel) for channel in network.channels]
     arrays: Arrays = {
-        "offset": model.network.propagation.offset.detach().numpy(),
-        "prior": model.network.propagation.prior.numpy(),
-        "core_weights": model.network.core_weights.numpy(),
-        "teacher": model.network.teacher.numpy(),
-        "inverse": model.network.inverse.numpy(),
-        "core": model.item_weights.core,
-        "other": model.item_weights.other,
-        "weights": model.item_weights.weights,
-        "projection": model.item_weights.projection,
-        "typical_history": model.typical_history,
+        "offset": network.propagation.offset.detach().numpy(),
+        "prior": network.propagation.prior.numpy(),
+        "core_weights": network.core_weights.numpy(),
+        "teacher": network.teacher.numpy(),
+        "inverse": network.inverse.numpy(),
+        "typical": head.typical,
+        "slots": model.catalogue.slots,
+        "weights": base.weights,
+        "projection": base.projection,
+        "lengths": base.lengths,
     }
-    prominence = model.network.prominence
+    prominence = network.prominence
     arrays |= {
         f"prominence.{field.name}": getattr(prominence, field.name) for field in fields(prominence)
     }
+    for number, anchor in enumerate(head.anchors):
+        arrays |= {f"anchor{number}.{name}": part for name, part in _matrix_parts(anchor).items()}
     keys = {"core": model.core_ids}
     for number, (_, own_arrays, own_keys) in enumerate(channels):
         arrays |= {f"channel{number}.{name}": value for name, value in own_arrays.items()}
@@ -174,8 +178,8 @@ def _write(model: SavedModel, folder: Path) -> None:
     facts: Facts = {
         "config": model.config.model_dump(mode="json"),
         "seed": model.seed,
-        "sharpness": model.network.propagation.sharpness,
-        "prominence_strength": model.network.prominence_strength,
+        "sharpness": network.propagation.sharpness,
+        "prominence_strength": network.prominence_strength,
         "mixing": asdict(model.mixing),
         "channels": [facts for facts, _, _ in channels],
         "validation": model.validation,
@@ -209,22 +213,41 @@ def _assemble(
         Prominence(**_part(arrays, "prominence.")),
         float(facts["prominence_strength"]),
     )
-    item_weights = ItemWeights(
-        arrays["core"], arrays["other"], arrays["weights"], arrays["projection"]
+    anchors = tuple(
+        _matrix(_part(arrays, f"anchor{number}."), len(arrays["typical"]))
+        for number in range(len(channels))
     )
+    base = Columns(arrays["weights"], arrays["projection"], arrays["lengths"])
     mixing = facts["mixing"]
     return SavedModel(
         config,
         graph,
-        network,
+        Catalogue.of(Head(network, anchors, arrays["typical"]), base, arrays["slots"]),
         Mixing(Curve(**mixing["warm"]), Curve(**mixing["cold"]), mixing["lift"]),
         keys["core"],
-        item_weights,
-        arrays["typical_history"],
         int(facts["seed"]),
         facts["validation"],
         str(facts["text_fingerprint"]),
     )
+
+
+def _map_arrays(path: Path) -> Arrays:
+    """Map the file into memory, so that processes that load the same model share its pages."""
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
+
+
+def _matrix_parts(matrix: Matrix) -> Arrays:
+    if sparse.issparse(matrix):
+        return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
+    return {"dense": matrix}
+
+
+def _matrix(parts: Arrays, columns: int) -> Matrix:
+    if "dense" in parts:
+        return parts["dense"]
+    shape = (len(parts["indptr"]) - 1, columns)
+    return sparse.csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
 
 
 def _part(arrays: Arrays, prefix: str) -> Arrays:

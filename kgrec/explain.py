@@ -1,8 +1,12 @@
-"""Reasons: which items of a history speak for an item, and through what.
+"""Reasons: what of a history speaks for an item, through which neighbours, and what if not.
 
 The score of an item before mixing is a sum over the history, so each item's contribution is
-exact.  A cold item is reached in two steps: the history speaks for a warm item that is used by
-the same people, and that one is like the cold item because of what they share.
+exact.  That of an item scored by content is a sum over the core items it is like,
+``sum_j v_j K_ji`` with v made of the history, and each ``K_ji = exp(sharpness (m - 1))`` is a
+function of the sum ``m`` of what the two share.  The one way to hand the rise of a function of a
+sum over to the summands that neither depends on an order nor leaves a rest is in proportion to
+them (Aumann and Shapley, 1974).  So the path over a shared neighbour or word has a contribution,
+and all contributions, with what is left when nothing is shared, sum to the score.
 """
 
 from __future__ import annotations
@@ -12,62 +16,107 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
+from kgrec.calibration import SCORE_FLOOR, Mixing
+from kgrec.catalogue import Catalogue
 from kgrec.graph import KnowledgeGraph
-from kgrec.model.channels import Matrix, keys_of
-from kgrec.model.network import ItemWeights, Network
-from kgrec.model.propagation import inner_products
+from kgrec.model.channels import Channel, Matrix, TermChannel, keys_of
+from kgrec.paths import SharedNode, Step, rarest_shared, steps_from
 
 USED_TOGETHER = "used together"
 NOTHING_SHARED = "nothing shared"
+REST = "everything else"
+REASON_COLUMNS = ["history_item", "contribution", "through", "channel", "shared", "path"]
+SMALL = 1e-6
+
+Vectors = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """What two items share: the channel that says most, and the key in it that weighs most."""
-
-    channel: str
-    shared: str | None
-
-
-def explain_item(
-    graph: KnowledgeGraph,
-    network: Network,
-    item_weights: ItemWeights,
-    rows: Sequence[Matrix],
-    history: sparse.csr_array,
-    item: int,
-    n: int,
-) -> pd.DataFrame:
-    """Break the score of one item down by the history.
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """Why somebody is recommended an item.
 
     Parameters
     ----------
-    graph
-        The graph.
-    network
-        The fitted network.
-    item_weights
-        The network applied to the graph.
-    rows
-        For each channel the rows of all items.
+    item
+        Id of the item.
+    score
+        Its score, as in a list.
+    base
+        Score of an item that nothing of the history speaks for or against.
+    reasons
+        A row an item of the history, greatest contribution first, with the columns
+        ``history_item``, ``contribution`` (in units of the score; with ``base``, those of the
+        whole history sum to ``score``), and of its strongest path ``through`` (the item that
+        both are like; the history's own, or one that is used by the same people; None for an
+        item scored by what is used together), ``channel`` (the way in which the two are alike),
+        ``shared`` (``type/id`` of the neighbour or the word, None for a text) and ``path`` in
+        words.
+    paths
+        A row a path, greatest contribution first, same columns; the last row is what all others
+        contribute, so that the contributions and ``base`` sum to ``score``.
+    """
+
+    item: str
+    score: float
+    base: float
+    reasons: pd.DataFrame
+    paths: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """What is to be explained.
+
+    Parameters
+    ----------
+    graph, catalogue, mixing
+        Of the recommender.
     history
-        What the user has used, [1, items].
+        Positions of the items that were used, [H].
     item
         Position of the item.
+    rows
+        For each channel the row of the item, [1, D]; none for a core item.
+    """
+
+    graph: KnowledgeGraph
+    catalogue: Catalogue
+    mixing: Mixing
+    history: NDArray[np.int64]
+    item: int
+    rows: Sequence[Matrix] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parts:
+    """What an item shares with each core item, one column a key.
+
+    ``gains`` [W, T] sum over the columns to the kernel less that of items that share nothing.
+    """
+
+    gains: NDArray[np.float64]
+    channels: list[Channel]
+    keys: list[str | None]
+
+
+def explain_item(subject: Subject, n: int) -> Explanation:
+    """Break the score of an item down by the history and by what the items share.
+
+    Parameters
+    ----------
+    subject
+        What is to be explained.
     n
-        How many items of the history to name at most.
+        How many items of the history, and how many paths, to name at most.
 
     Returns
     -------
-    DataFrame
-        Greatest contribution first, with the columns ``history_item``, ``contribution`` (the
-        contributions of the whole history sum to the item's score before mixing),
-        ``through`` (the warm item that leads to a cold one; None for a warm item), ``channel``
-        (the way in which the two are alike, "used together", or "nothing shared") and ``shared``
-        (the neighbour or word that weighs most there, None for a text).
+    Explanation
+        With frames of at most n rows (paths: one more, for the rest).
 
     Raises
     ------
@@ -76,67 +125,199 @@ def explain_item(
     """
     if n < 0:
         raise ValueError(f"{n} reasons can't be given: ask for 0 or more")
-    used = history.indices[history.data > 0].astype(np.int64)
-    contributions = _contributions(item_weights, used, item)
-    best = np.argsort(-contributions, kind="stable")[:n]
-    ids = graph.items.ids
-    records = []
-    for index in best:
-        through, link = _reason(network, item_weights, rows, int(used[index]), item)
-        records.append(
-            {
-                "history_item": ids[int(used[index])].as_py(),
-                "contribution": float(contributions[index]),
-                "through": None if through is None else ids[through].as_py(),
-                "channel": link.channel,
-                "shared": link.shared,
-            }
-        )
-    columns = ["history_item", "contribution", "through", "channel", "shared"]
-    return pd.DataFrame(records, columns=columns)
-
-
-def _contributions(
-    item_weights: ItemWeights, used: NDArray[np.int64], item: int
-) -> NDArray[np.float32]:
-    single = sparse.csr_array(
-        (np.ones(len(used), np.float32), (np.arange(len(used)), used)),
-        shape=(len(used), item_weights.weights.shape[1]),
+    catalogue = subject.catalogue
+    voices = catalogue.voices(subject.history)
+    column = catalogue.column(subject.item)
+    raw = (voices @ column).astype(np.float64)
+    score, base, unit = _to_score_units(subject, raw)
+    contributions = raw * unit
+    order = np.argsort(-contributions, kind="stable")[:n]
+    if catalogue.by_content[subject.item]:
+        reasons, paths = _content_reasons(subject, voices, contributions, order, unit, n)
+    else:
+        reasons = [_used_together(subject, row, contributions[row]) for row in order]
+        paths = reasons
+    rest = contributions.sum() - sum(float(str(path["contribution"])) for path in paths)
+    paths = [*paths, _record(None, rest, None, REST, None, "")]
+    return Explanation(
+        subject.graph.items.ids[subject.item].as_py(),
+        score,
+        base,
+        pd.DataFrame(reasons, columns=REASON_COLUMNS),
+        pd.DataFrame(paths, columns=REASON_COLUMNS),
     )
-    column = item_weights.weights[:, item]
-    return np.asarray(item_weights.core_histories(single) @ column, dtype=np.float32)
 
 
-def _reason(
-    network: Network,
-    item_weights: ItemWeights,
-    rows: Sequence[Matrix],
-    source: int,
-    item: int,
-) -> tuple[int | None, _Link]:
-    place = np.searchsorted(item_weights.other, item)
-    if place == len(item_weights.other) or item_weights.other[place] != item:
-        return None, _Link(USED_TOGETHER, None)
-    support = item_weights.projection[:, place]
-    position = np.searchsorted(item_weights.core, source)
-    if position < len(item_weights.core) and item_weights.core[position] == source:
-        support = network.teacher[position].numpy() * support
-    through = int(item_weights.core[np.argmax(support)])
-    return through, _strongest_link(network, rows, through, item)
+def _to_score_units(subject: Subject, raw: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Give the score, that without a history's say, and what a unit of the raw sum is worth."""
+    by_content = bool(subject.catalogue.by_content[subject.item])
+    mixing = subject.mixing
+    curve, lift = (mixing.cold, mixing.lift) if by_content else (mixing.warm, 0.0)
+    total = raw.sum() if len(raw) else float(subject.catalogue.typical_score(subject.item))
+    base = curve.offset + lift
+    score = curve.slope * np.arcsinh(total / SCORE_FLOOR) + base
+    if not len(raw):
+        return float(score), float(score), 1.0
+    unit = (score - base) / total if abs(total) > SMALL else curve.slope / SCORE_FLOOR
+    return float(score), float(base), float(unit)
 
 
-def _strongest_link(network: Network, rows: Sequence[Matrix], left: int, right: int) -> _Link:
-    shares = network.propagation.shares().tolist()
-    parts = [
-        share * float(inner_products(matrix[[left]], matrix[[right]])[0, 0])
-        for share, matrix in zip(shares, rows, strict=True)
-    ]
-    strongest = int(np.argmax(parts))
-    if parts[strongest] <= 0:
-        return _Link(NOTHING_SHARED, None)
-    channel, matrix = network.channels[strongest], rows[strongest]
-    keys = keys_of(channel)
-    if keys is None or not sparse.issparse(matrix):
-        return _Link(channel.name, None)
-    overlap = matrix[[left]].multiply(matrix[[right]]).toarray()[0]
-    return _Link(channel.name, keys[int(np.argmax(overlap))].as_py())
+def _content_reasons(
+    subject: Subject,
+    voices: Vectors,
+    contributions: NDArray[np.float64],
+    order: NDArray[np.int64],
+    unit: float,
+    n: int,
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    catalogue = subject.catalogue
+    network = catalogue.head.network
+    parts = _shared_parts(subject)
+    # what each history item makes of being like each core item, [H, W]
+    reach = (voices @ network.teacher.numpy()) @ network.inverse.numpy()
+    shares = reach.astype(np.float64) @ parts.gains * unit  # [H, T]
+    describe = _Describer(subject, parts, reach)
+    reasons = []
+    for row in order:
+        best = int(np.argmax(shares[row])) if shares.shape[1] else -1
+        if best < 0 or shares[row, best] <= 0:
+            record = _record(subject, contributions[row], row, NOTHING_SHARED, None, "")
+        else:
+            record = describe(int(row), best, contributions[row])
+        reasons.append(record)
+    flat = np.argsort(-shares, axis=None, kind="stable")[:n]
+    paths = []
+    for place in flat.tolist():
+        row, part = divmod(place, shares.shape[1])
+        if shares[row, part] > 0:
+            paths.append(describe(row, part, shares[row, part]))
+    return reasons, paths
+
+
+def _shared_parts(subject: Subject) -> _Parts:
+    head = subject.catalogue.head
+    sharpness = head.network.propagation.sharpness
+    values: list[NDArray[np.float64]] = []
+    channels: list[Channel] = []
+    keys: list[str | None] = []
+    shares = head.network.propagation.shares().tolist()
+    for share, channel, anchor, row in zip(
+        shares, head.network.channels, head.anchors, subject.rows, strict=True
+    ):
+        names = keys_of(channel)
+        if sparse.issparse(row) and names is not None:
+            own = sparse.csr_array(row)
+            reached = sparse.csr_array(sparse.csr_array(anchor)[own.indices])
+            product = reached.multiply(own.data[:, None] * share).toarray().T
+            values.append(np.asarray(product, np.float64))
+            channels += [channel] * len(own.indices)
+            keys += names.take(pa.array(own.indices)).to_pylist()
+        else:
+            product = row @ anchor
+            dense = product.toarray() if sparse.issparse(product) else product
+            values.append(share * np.asarray(dense, np.float64).T)
+            channels.append(channel)
+            keys.append(None)
+    parts = np.concatenate(values, axis=1)
+    if sharpness:
+        total = parts.sum(axis=1)
+        nothing = np.exp(-sharpness)
+        rise = np.exp(sharpness * (total - 1.0)) - nothing
+        ratio = np.where(np.abs(total) > SMALL, rise / np.where(total == 0, 1, total), 0.0)
+        parts = parts * ratio[:, None]
+    return _Parts(parts * head.network.gain(subject.rows).item(), channels, keys)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Describer:
+    """Puts a path into words."""
+
+    subject: Subject
+    parts: _Parts
+    reach: Vectors
+
+    def __call__(self, row: int, part: int, contribution: float) -> dict[str, object]:
+        subject, core = self.subject, self.subject.catalogue.core
+        by_anchor = self.reach[row] * self.parts.gains[:, part]
+        by_anchor[core < 0] = -np.inf
+        source = int(subject.history[row])
+        through = int(core[int(np.argmax(by_anchor))])
+        channel, key = self.parts.channels[part], self.parts.keys[part]
+        words = self._words(source, through, channel, key)
+        record = _record(subject, contribution, row, channel.name, key, words)
+        return record | {"through": _name(subject.graph, through)}
+
+    def _words(self, source: int, through: int, channel: Channel, key: str | None) -> str:
+        graph, item = self.subject.graph, self.subject.item
+        start = _name(graph, source)
+        if through != source:
+            start = f"{start} → used together → {_name(graph, through)}"
+        end = _name(graph, item)
+        if key is None:
+            return f"{start} → {channel.name} ← {end}"
+        if isinstance(channel, TermChannel):
+            return f"{start} → the word '{key}' ← {end}"
+        node_type, _, name = key.partition("/")
+        ways = [_step_to(graph, one, node_type, name) for one in (through, item)]
+        left = ways[0].arrow() if ways[0] else "→ … →"
+        right = ways[1].arrow_back() if ways[1] else "← … ←"
+        return f"{start} {left} {name} {right} {end}"
+
+
+def _step_to(graph: KnowledgeGraph, item: int, node_type: str, name: str) -> Step | None:
+    position = int(graph.nodes[node_type].positions([name])[0])
+    steps = steps_from(graph, graph.schema.item, item)
+    return next((s for s in steps if (s.node_type, s.node) == (node_type, position)), None)
+
+
+def _used_together(subject: Subject, row: int, contribution: float) -> dict[str, object]:
+    graph, source = subject.graph, int(subject.history[row])
+    shared = rarest_shared(graph, source, subject.item)
+    words, key = f"{_name(graph, source)} → used together → {_name(graph, subject.item)}", None
+    if shared is not None:
+        key = f"{shared.right.node_type}/{_name_of(graph, shared.right)}"
+        words = f"{words}; both: {_join(graph, source, shared, subject.item)}"
+    return _record(subject, contribution, row, USED_TOGETHER, key, words)
+
+
+def _join(graph: KnowledgeGraph, left: int, shared: SharedNode, right: int) -> str:
+    return " ".join(
+        (
+            _name(graph, left),
+            shared.left.arrow(),
+            _name_of(graph, shared.right),
+            shared.right.arrow_back(),
+            _name(graph, right),
+        )
+    )
+
+
+def _record(
+    subject: Subject | None,
+    contribution: float,
+    row: int | np.integer | None,
+    channel: str,
+    shared: str | None,
+    path: str,
+) -> dict[str, object]:
+    named = (
+        None
+        if subject is None or row is None
+        else _name(subject.graph, int(subject.history[int(row)]))
+    )
+    return {
+        "history_item": named,
+        "contribution": float(contribution),
+        "through": None,
+        "channel": channel,
+        "shared": shared,
+        "path": path,
+    }
+
+
+def _name(graph: KnowledgeGraph, item: int) -> str:
+    return str(graph.items.ids[item].as_py())
+
+
+def _name_of(graph: KnowledgeGraph, step: Step) -> str:
+    return str(graph.nodes[step.node_type].ids[step.node].as_py())

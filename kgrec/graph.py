@@ -7,6 +7,7 @@ so that no Python object is made a row.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
 EdgeType = tuple[str, str, str]
+
+SEARCHED_SHARE = 200  # of as many ids one is looked for in their order, more by a hash table
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,16 @@ class NodeTable:
             Position of each id, [K]; -1 for an id that is not there.
         """
         values = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else _strings(ids)
+        if len(values) * SEARCHED_SHARE < len(self.ids):  # a hash table would cost more
+            return np.array([self._search(value) for value in values.to_pylist()], dtype=np.int64)
         found = pc.fill_null(pc.index_in(values, value_set=self.ids), -1)
         return np.asarray(found, dtype=np.int64)
+
+    def _search(self, name: str | None) -> int:
+        if name is None:
+            return -1
+        place = bisect_left(self.ids, name, key=pa.StringScalar.as_py)
+        return place if place < len(self.ids) and self.ids[place].as_py() == name else -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,8 +238,8 @@ class KnowledgeGraph:
         return cls(
             schema.without_source(),
             MappingProxyType(nodes),
-            MappingProxyType(_build_edges(schema, nodes, relations)),
-            _build_interactions(schema, nodes, interactions),
+            MappingProxyType(build_edges(schema, nodes, relations)),
+            build_interactions(schema, nodes, interactions),
         )
 
     @property
@@ -290,12 +301,17 @@ class KnowledgeGraph:
         csr_array
             [users, items] float32, 1 where the user used the item, however often.
         """
-        shape = (len(self.users), len(self.items))
-        pairs = (self.interactions.user, self.interactions.item)
-        matrix = sparse.csr_array((np.ones(len(self.interactions), np.float32), pairs), shape=shape)
-        matrix.sum_duplicates()
-        matrix.data[:] = 1.0
-        return matrix
+        users, items = len(self.users), len(self.items)
+        keys = self.interactions.user * items + self.interactions.item
+        if len(keys) and (np.diff(keys) < 0).any():
+            keys = np.sort(keys)
+        distinct = keys[np.diff(keys, prepend=-1) > 0]
+        count = np.bincount(distinct // max(items, 1), minlength=users)
+        index = np.int32 if max(len(distinct), items) <= np.iinfo(np.int32).max else np.int64
+        indptr = np.concatenate([[0], np.cumsum(count)]).astype(index)
+        indices = (distinct % max(items, 1)).astype(index)
+        ones = np.ones(len(distinct), np.float32)
+        return sparse.csr_array((ones, indices, indptr), shape=(users, items))
 
     def with_interactions(self, interactions: Interactions) -> KnowledgeGraph:
         """Make the same graph with other interactions.
@@ -694,14 +710,9 @@ def _build_nodes(
     schema: GraphSchema, entities: pa.Table, interactions: pa.Table
 ) -> dict[str, NodeTable]:
     types = entities["type"]
-    unknown = [t for t in pc.unique(types).to_pylist() if t not in schema.nodes]
-    if unknown:
-        raise SourceError(
-            f"entities have the type {name_ids(unknown)}, which the schema '{schema.name}' does "
-            "not declare: add it to [nodes] or leave those rows out of the entities query"
-        )
+    refuse_unknown_types(schema, entities)
     nodes = {
-        name: _node_table(name, entities.filter(pc.equal(types, name))) for name in schema.nodes
+        name: make_node_table(name, entities.filter(pc.equal(types, name))) for name in schema.nodes
     }
     users = pc.unique(interactions["user"])
     known = nodes[schema.user].positions(users) >= 0
@@ -709,7 +720,7 @@ def _build_nodes(
         new = pa.table({"id": users.filter(pa.array(~known))})
         old = entities.filter(pc.equal(types, schema.user)).drop_columns("type")
         joined = pa.concat_tables([old, new], promote_options="default")
-        nodes[schema.user] = _node_table(schema.user, joined)
+        nodes[schema.user] = make_node_table(schema.user, joined)
     if not len(nodes[schema.item]):
         raise SourceError(
             f"there are no items: no entity has the type '{schema.item}'; check the entities query"
@@ -717,7 +728,49 @@ def _build_nodes(
     return nodes
 
 
-def _node_table(name: str, rows: pa.Table) -> NodeTable:
+def refuse_unknown_types(schema: GraphSchema, entities: pa.Table) -> None:
+    """Check that the schema declares the types of all entities.
+
+    Parameters
+    ----------
+    schema
+        What the node types are.
+    entities
+        Rows with a column ``type``.
+
+    Raises
+    ------
+    SourceError
+        If it lacks one.
+    """
+    unknown = [t for t in pc.unique(entities["type"]).to_pylist() if t not in schema.nodes]
+    if unknown:
+        raise SourceError(
+            f"entities have the type {name_ids(unknown)}, which the schema '{schema.name}' does "
+            "not declare: add it to [nodes] or leave those rows out of the entities query"
+        )
+
+
+def make_node_table(name: str, rows: pa.Table) -> NodeTable:
+    """Make the nodes of one type of rows of the entities, and check them.
+
+    Parameters
+    ----------
+    name
+        Name of the type.
+    rows
+        Columns ``id``, ``text`` and, where the source has them, ``features``.
+
+    Returns
+    -------
+    NodeTable
+        In the order of their ids.
+
+    Raises
+    ------
+    SourceError
+        If an id occurs twice, or features are of different lengths or not finite.
+    """
     rows = rows.combine_chunks().sort_by("id")
     ids = rows["id"].combine_chunks()
     counts = ids.value_counts()
@@ -766,9 +819,30 @@ def _feature_column(features: NDArray[np.float32]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(missing))
 
 
-def _build_edges(
+def build_edges(
     schema: GraphSchema, nodes: Mapping[str, NodeTable], relations: pa.Table
 ) -> dict[EdgeType, EdgeTable]:
+    """Make the edges of all relations of their rows, and check them.
+
+    Parameters
+    ----------
+    schema
+        What the relations are.
+    nodes
+        A table a node type.
+    relations
+        Rows that :func:`conform` has seen.
+
+    Returns
+    -------
+    dict
+        A table for each (head type, relation, tail type).
+
+    Raises
+    ------
+    SourceError
+        If a relation is not in the schema, an end is no node, or a weight is not finite.
+    """
     names = relations["relation"]
     for unknown in pc.unique(names).to_pylist():
         if unknown == schema.interaction:
@@ -833,9 +907,30 @@ def _merge_edges(pairs: NDArray[np.int64], weight: NDArray[np.float32] | None) -
     return EdgeTable(distinct, None if is_plain else total)
 
 
-def _build_interactions(
+def build_interactions(
     schema: GraphSchema, nodes: Mapping[str, NodeTable], rows: pa.Table
 ) -> Interactions:
+    """Make the interactions of their rows, and check them.
+
+    Parameters
+    ----------
+    schema
+        Which types are the users and the items.
+    nodes
+        A table a node type.
+    rows
+        Rows that :func:`conform` has seen.
+
+    Returns
+    -------
+    Interactions
+        Sorted by user, item and time.
+
+    Raises
+    ------
+    SourceError
+        If a user or item is not there, a weight is not finite, or some times are missing.
+    """
     user = _edge_ends(rows, "user", nodes[schema.user], "interactions", schema.user)
     item = _edge_ends(rows, "item", nodes[schema.item], "interactions", schema.item)
     weight = _finite_weights(rows, "interactions")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from kgrec.errors import NotFittedError
+from kgrec.filters import Filter
 from kgrec.graph import KnowledgeGraph
+from kgrec.reranking import Reranking, diversify, draw_cold
 from kgrec.retrieval import top_k
 
 BLOCK_CELLS = 16_000_000  # scores held at once: 64 MB of float32
@@ -74,6 +77,11 @@ class Ranker(ABC):
         if self._histories is None:
             self._histories = self.graph.interaction_matrix()
         return self._histories
+
+    @property
+    def is_cold(self) -> NDArray[np.bool_]:
+        """Whether nobody has used an item yet, [items]."""
+        return self.graph.is_cold
 
     def fit(self, graph: KnowledgeGraph, *, seed: int = 0) -> Self:
         """Learn from a graph.
@@ -144,7 +152,7 @@ class Ranker(ABC):
         for start in range(0, len(users), block):
             chosen = users[start : start + block]
             batch = UserBatch(self.histories[chosen], chosen)
-            yield chosen, *self._rank_batch(batch, k, candidates, exclude_seen)
+            yield chosen, *self.rank_batch(batch, k, candidates, exclude_seen)
 
     def score(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """Score every item for some users of the graph.
@@ -167,7 +175,12 @@ class Ranker(ABC):
         n: int = 10,
         *,
         items: Iterable[str] | None = None,
+        where: Mapping[str, Iterable[str]] | None = None,
+        cold: bool | None = None,
         exclude_seen: bool = True,
+        diversity: float = 0.0,
+        explore: float = 0.0,
+        seed: int = 0,
     ) -> pd.DataFrame:
         """Recommend items to users of the graph.
 
@@ -179,8 +192,19 @@ class Ranker(ABC):
             How many items a user gets at most.
         items
             Ids to choose from; all items by default.
+        where
+            Nodes that an item must be joined with one of, by the name of a relation or of a
+            node type: ``{"has_genre": ["noir"]}``.
+        cold
+            True for items that nobody has used yet, False for the others; both by default.
         exclude_seen
             Leave out what the user has used already.
+        diversity
+            From 0, the best by score, to 1, each item as unlike those before it as can be.
+        explore
+            Share of the places given to cold items that are drawn by their odds.
+        seed
+            Seed of those draws.
 
         Returns
         -------
@@ -190,16 +214,25 @@ class Ranker(ABC):
         Raises
         ------
         UnknownIdError
-            If a user or an item is not in the graph.
+            If a user, an item or a node is not in the graph.
+        ConfigError
+            If ``where`` names nothing that items are joined by.
+        ValueError
+            If a share is not between 0 and 1.
         """
+        self = copy.copy(self)  # one state for the whole answer, whatever changes meanwhile
         positions = self.graph.positions(self.graph.schema.user, _listed(users))
-        candidates = self._candidate_mask(items)
+        candidates = Filter(items, where or {}, cold).mask(self.graph, self.is_cold)
+        reranking = Reranking(diversity, explore, seed)
         frames = []
-        for block, columns, scores in self.rank(
-            positions, n, candidates=candidates, exclude_seen=exclude_seen
-        ):
-            frame = self._frame(columns, scores)
-            names = _names(self.graph.users.ids.take(block))
+        block = max(1, BLOCK_CELLS // max(1, len(self.graph.items)))
+        for start in range(0, len(positions), block):
+            chosen = positions[start : start + block]
+            batch = UserBatch(self.histories[chosen], chosen)
+            names = _names(self.graph.users.ids.take(chosen))
+            frame = self._frame(
+                *self.make_lists(batch, names, n, candidates, exclude_seen, reranking)
+            )
             frame.insert(0, "user", names[frame.pop("row").to_numpy()])
             frames.append(frame)
         return pd.concat(frames, ignore_index=True) if frames else _no_recommendations()
@@ -210,7 +243,12 @@ class Ranker(ABC):
         n: int = 10,
         *,
         items: Iterable[str] | None = None,
+        where: Mapping[str, Iterable[str]] | None = None,
+        cold: bool | None = None,
         exclude_seen: bool = True,
+        diversity: float = 0.0,
+        explore: float = 0.0,
+        seed: int = 0,
     ) -> pd.DataFrame:
         """Recommend items to somebody who is not in the graph.
 
@@ -220,10 +258,12 @@ class Ranker(ABC):
             Ids of the items that they have used.
         n
             How many items to recommend at most.
-        items
-            Ids to choose from; all items by default.
+        items, where, cold
+            Which items to choose from, as in :meth:`recommend`.
         exclude_seen
             Leave out the history itself.
+        diversity, explore, seed
+            As in :meth:`recommend`.
 
         Returns
         -------
@@ -233,17 +273,42 @@ class Ranker(ABC):
         Raises
         ------
         UnknownIdError
+            If an item or a node is not in the graph.
+        ConfigError
+            If ``where`` names nothing that items are joined by.
+        ValueError
+            If a share is not between 0 and 1.
+        """
+        self = copy.copy(self)  # one state for the whole answer, whatever changes meanwhile
+        listed = list(history)
+        batch = UserBatch(self.history_of(listed))
+        candidates = Filter(items, where or {}, cold).mask(self.graph, self.is_cold)
+        reranking = Reranking(diversity, explore, seed)
+        names = ["\n".join(sorted(set(listed)))]
+        lists = self.make_lists(batch, names, n, candidates, exclude_seen, reranking)
+        return self._frame(*lists).drop(columns="row")
+
+    def history_of(self, items: Iterable[str]) -> sparse.csr_array:
+        """Write the history of somebody who is not in the graph.
+
+        Parameters
+        ----------
+        items
+            Ids of the items that they have used.
+
+        Returns
+        -------
+        csr_array
+            [1, items] float32.
+
+        Raises
+        ------
+        UnknownIdError
             If an item is not in the graph.
         """
-        seen = np.unique(self.graph.positions(self.graph.schema.item, history))
-        row = sparse.csr_array(
-            (np.ones(len(seen), np.float32), (np.zeros(len(seen), np.int64), seen)),
-            shape=(1, len(self.graph.items)),
-        )
-        columns, scores = self._rank_batch(
-            UserBatch(row), n, self._candidate_mask(items), exclude_seen
-        )
-        return self._frame(columns, scores).drop(columns="row")
+        seen = np.unique(self.graph.positions(self.graph.schema.item, items))
+        shape = (1, len(self.graph.items))
+        return sparse.csr_array((np.ones(len(seen), np.float32), seen, [0, len(seen)]), shape=shape)
 
     def similar_items(self, items: str | Iterable[str], n: int = 10) -> pd.DataFrame:
         """Find the items most like others.
@@ -265,6 +330,7 @@ class Ranker(ABC):
         UnknownIdError
             If an item is not in the graph.
         """
+        self = copy.copy(self)  # one state for the whole answer, whatever changes meanwhile
         positions = self.graph.positions(self.graph.schema.item, _listed(items))
         block = max(1, BLOCK_CELLS // max(1, len(self.graph.items)))
         starts = range(0, max(1, len(positions)), block)  # once for no items: an empty frame
@@ -280,13 +346,33 @@ class Ranker(ABC):
         frame.insert(0, "item", names[frame.pop("row").to_numpy()])
         return frame[["item", "neighbour", "score", "rank"]]
 
-    def _rank_batch(
+    def rank_batch(
         self,
         batch: UserBatch,
         k: int,
-        candidates: NDArray[np.bool_] | None,
-        exclude_seen: bool,
+        candidates: NDArray[np.bool_] | None = None,
+        exclude_seen: bool = True,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rank all candidates for some users at once.
+
+        Parameters
+        ----------
+        batch
+            The users.
+        k
+            Length of the lists.
+        candidates
+            Mask over the items, [items]; all items by default.
+        exclude_seen
+            Leave out what the user has used already.
+
+        Returns
+        -------
+        items : ndarray of int64
+            Positions of the best items, [B, k], -1 where there are fewer than k.
+        scores : ndarray of float32
+            Their scores, [B, k].
+        """
         scores = self._score(batch).copy()
         if candidates is not None:
             scores[:, ~candidates] = -np.inf
@@ -294,12 +380,63 @@ class Ranker(ABC):
             scores[batch.histories.nonzero()] = -np.inf
         return top_k(scores, k)
 
-    def _candidate_mask(self, items: Iterable[str] | None) -> NDArray[np.bool_] | None:
-        if items is None:
-            return None
-        mask = np.zeros(len(self.graph.items), bool)
-        mask[self.graph.positions(self.graph.schema.item, items)] = True
-        return mask
+    def make_lists(
+        self,
+        batch: UserBatch,
+        names: Iterable[str],
+        n: int,
+        candidates: NDArray[np.bool_] | None,
+        exclude_seen: bool,
+        reranking: Reranking,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Make lists that may be diverse or explore.
+
+        Parameters
+        ----------
+        batch, candidates, exclude_seen
+            As in :meth:`rank_batch`.
+        names
+            What tells the users' random draws apart, [B].
+        n
+            Length of the lists.
+        reranking
+            What the lists should be beside good.
+
+        Returns
+        -------
+        items : ndarray of int64
+            Positions, [B, n], -1 where there are fewer than n.
+        scores : ndarray of float32
+            Their scores, [B, n]; not in descending order where lists are reranked.
+        """
+        if not reranking.changes_lists or n <= 0:
+            return self.rank_batch(batch, n, candidates, exclude_seen)
+        pool = reranking.pool(n)
+        items, scores = self.rank_batch(batch, pool, candidates, exclude_seen)
+        width = min(n, items.shape[1])
+        if reranking.explore:
+            is_cold = self.is_cold if candidates is None else candidates & self.is_cold
+            cold, cold_scores = self.rank_batch(batch, pool, is_cold, exclude_seen)
+        chosen = np.full((len(batch), width), -1)
+        chosen_scores = np.full((len(batch), width), -np.inf, np.float32)
+        for row, name in enumerate(names):
+            own = items[row, items[row] >= 0]
+            known = dict(zip(own.tolist(), scores[row, : len(own)].tolist(), strict=True))
+            if reranking.diversity and len(own):
+                alike = self._pair_similarity(own)
+                own = own[diversify(scores[row, : len(own)], alike, n, reranking.diversity)]
+            own = own[:n]
+            if reranking.explore:
+                new = cold[row, cold[row] >= 0]
+                known |= dict(zip(new.tolist(), cold_scores[row].tolist(), strict=False))
+                random = reranking.generator(name)
+                own = draw_cold(own, new, cold_scores[row, : len(new)], reranking.explore, random)
+            chosen[row, : len(own)] = own
+            chosen_scores[row, : len(own)] = [known[item] for item in own.tolist()]
+        return chosen, chosen_scores
+
+    def _pair_similarity(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._similarity(items)[:, items]
 
     def _frame(self, columns: NDArray[np.int64], scores: NDArray[np.float32]) -> pd.DataFrame:
         row, rank = np.nonzero(columns >= 0)
@@ -310,7 +447,7 @@ class Ranker(ABC):
                 "item": _names(self.graph.items.ids.take(item)),
                 "score": scores[row, rank],
                 "rank": rank + 1,
-                "cold": self.graph.is_cold[item],
+                "cold": self.is_cold[item],
             }
         )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,30 +19,41 @@ from scipy import sparse
 
 from kgrec.artifact import SavedModel, load_model, save_model
 from kgrec.calibration import Mixing
+from kgrec.catalogue import Catalogue, Head
+from kgrec.changes import change_graph, empty_tables, without_edges
 from kgrec.config import Config
-from kgrec.errors import ConfigError, NotFittedError, SourceError
-from kgrec.explain import explain_item
+from kgrec.errors import ConfigError, NotFittedError, SourceError, UnknownIdError
+from kgrec.explain import Explanation, Subject, explain_item
 from kgrec.fitting import Fit, fit_network
 from kgrec.graph import GraphTables, KnowledgeGraph
+from kgrec.items import Edge, Item, tables_of
 from kgrec.model.channels import Matrix, TextVectors, learn_channels
-from kgrec.model.network import ItemWeights, Network, apply_network
-from kgrec.model.whitening import unit_rows
 from kgrec.ranker import Ranker, UserBatch
+from kgrec.retrieval import top_k
+from kgrec.rows import RowEncoder
 from kgrec.text import TextEncoder
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class _State:
-    """A fitted network, applied to the graph as it is now."""
+    """A fitted network, applied to the graph as it is now.  Never changed: replaced as a whole."""
 
-    network: Network
+    graph: KnowledgeGraph
+    catalogue: Catalogue
+    row_encoder: RowEncoder
     mixing: Mixing
     core_ids: pa.StringArray
-    item_weights: ItemWeights
-    typical_history: NDArray[np.float32]
     seed: int
     validation: dict[str, object]
     text_fingerprint: str
+
+    @cached_property
+    def histories(self) -> sparse.csr_array:
+        return self.graph.interaction_matrix()
+
+    @cached_property
+    def is_cold(self) -> NDArray[np.bool_]:
+        return self.graph.is_cold
 
 
 class Recommender(Ranker):
@@ -74,6 +88,14 @@ class Recommender(Ranker):
         self._device = device
         self._encoder = encoder
         self._state: _State | None = None
+        self._changing = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_changing"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._changing = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -104,10 +126,34 @@ class Recommender(Ranker):
         return self._fitted.validation
 
     @property
+    def graph(self) -> KnowledgeGraph:
+        """The graph whose items are ranked.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        return self._fitted.graph
+
+    @property
+    def histories(self) -> sparse.csr_array:
+        """What each user of the graph has used, [users, items] float32."""
+        return self._fitted.histories
+
+    @property
+    def is_cold(self) -> NDArray[np.bool_]:
+        """Whether nobody has used an item yet, [items]."""
+        return self._fitted.is_cold
+
+    @property
     def _fitted(self) -> _State:
         if self._state is None:
             raise NotFittedError("kgrec has no model yet: call fit(graph) or load(folder) first")
         return self._state
+
+    def _attach(self, graph: KnowledgeGraph) -> None:
+        """Keep nothing beside the state, which holds the graph."""
 
     def _fit(self, graph: KnowledgeGraph, seed: int) -> None:
         if not len(graph.interactions):
@@ -120,12 +166,14 @@ class Recommender(Ranker):
         rows = [channel.encode(graph, vectors) for channel in channels]
         with torch.device(self._device or _best_device()):
             fit = fit_network(graph, channels, rows, self.config, seed)
+        typical = _typical_history(graph.interaction_matrix()[:, fit.core])
+        head = Head.of(fit.network, [matrix[fit.core] for matrix in rows], typical)
         self._state = _State(
-            fit.network,
+            graph,
+            Catalogue.compute(head, fit.core, rows, len(graph.items)),
+            RowEncoder.of(channels),
             fit.mixing,
             graph.items.ids.take(pa.array(fit.core)),
-            apply_network(fit.network, fit.core, rows),
-            _typical_history(graph.interaction_matrix()[:, fit.core]),
             seed,
             _describe(fit),
             self.encoder.fingerprint,
@@ -135,52 +183,151 @@ class Recommender(Ranker):
         """Rank the items of another state of the graph, without retraining.
 
         What was learned stays: an item's place depends on its text and edges as they are now,
-        under the statistics of the graph that the model was fitted on.  Other threads must not
-        ask meanwhile: update a ``copy.copy`` of the recommender, which shares all that was
-        learned, and put it in place of the old one.
+        under the statistics of the graph that the model was fitted on.  Items that the model
+        learned from and that are gone are neither ranked nor counted in histories.  Who asks
+        meanwhile is answered from the old state or from the new one.
 
         Parameters
         ----------
         graph
-            A graph of the same schema that still has the items that the model learned from.
+            A graph of the same schema.
 
         Raises
         ------
         UnknownIdError
-            If an item that the model learned from is gone; the recommender is unchanged.
+            If no item that the model learned from is left; the recommender is unchanged.
         SourceError
             If the schema is another one.
         ConfigError
             If the encoder is not the one that the model was fitted with.
         """
-        state = self._fitted
-        if graph.schema != self.graph.schema:
-            raise SourceError(
-                f"the graph has the schema '{graph.schema.name}', the model was fitted on "
-                f"'{self.graph.schema.name}' or an older state of it: fit a new model"
-            )
-        core = graph.positions(graph.schema.item, state.core_ids.to_pylist())
-        rows = self._rows(graph)
-        self._state = replace(state, item_weights=apply_network(state.network, core, rows))
-        self._attach(graph)
+        with self._changing:
+            state = self._fitted
+            if graph.schema != state.graph.schema:
+                raise SourceError(
+                    f"the graph has the schema '{graph.schema.name}', the model was fitted on "
+                    f"'{state.graph.schema.name}' or an older state of it: fit a new model"
+                )
+            core = graph.items.positions(state.core_ids)
+            if len(core) and not (core >= 0).any():
+                raise UnknownIdError(
+                    f"the graph has no {graph.schema.item} that the model learned from: "
+                    "give a later state of the same graph, or fit a new model"
+                )
+            self._check_encoder(state)
+            vectors = self._encode(graph)
+            head = state.catalogue.head
+            rows = [channel.encode(graph, vectors) for channel in head.network.channels]
+            catalogue = Catalogue.compute(head, core, rows, len(graph.items))
+            self._state = replace(state, graph=graph, catalogue=catalogue)
 
-    def add_items(self, tables: GraphTables) -> None:
-        """Add items, entities and edges, and rank the new items at once.
+    def add_items(self, items: Iterable[Item] | GraphTables) -> None:
+        """Add items, other entities and edges, and rank the new items at once.
+
+        Costs about as much as the new items alone, and gives exactly the scores that the whole
+        graph, read anew, would give.  Who asks meanwhile is answered from the old state or from
+        the new one.
 
         Parameters
         ----------
-        tables
-            What is new; edges may join new nodes with each other and with old ones.
+        items
+            The new ones, each with its edges to known or equally new nodes; or what is new as
+            three tables, with interactions too.
 
         Raises
         ------
         SourceError
-            If a row breaks the schema; the recommender is unchanged.
+            If an item breaks the schema, is there already, or has an edge to a node that is not
+            there; it is named, and the recommender is unchanged.
+        ConfigError
+            If the encoder is not the one that the model was fitted with.
         """
-        self.update(self.graph.extended(tables))
+        self._change(self._tables(items))
+
+    def put_items(self, items: Iterable[Item] | GraphTables) -> None:
+        """Add items and other entities, or change those that are there.
+
+        Parameters
+        ----------
+        items
+            As in :meth:`add_items`.  One that is there already gets the text, features and edges
+            given in place of all that it had; its interactions stay.
+
+        Raises
+        ------
+        SourceError, ConfigError
+            As :meth:`add_items`.
+        """
+        self._change(self._tables(items), overwrite=True)
+
+    def remove_items(self, items: str | Iterable[str]) -> None:
+        """Take items out, with their edges and interactions.
+
+        Parameters
+        ----------
+        items
+            One id or many.
+
+        Raises
+        ------
+        UnknownIdError
+            If one is not there; the recommender is unchanged.
+        SourceError
+            If no item would be left.
+        """
+        self._change(empty_tables(), removed=[items] if isinstance(items, str) else list(items))
+
+    def add_interactions(self, interactions: pd.DataFrame | Iterable[tuple[str, str]]) -> None:
+        """Take in who used what since: histories move, and cold items are cold no longer.
+
+        Parameters
+        ----------
+        interactions
+            Pairs of user and item, or a frame with the columns ``user``, ``item`` and, where the
+            graph has them, ``time`` and ``weight``.  A new user needs nothing else.
+
+        Raises
+        ------
+        SourceError
+            If an item is not there, or times are given here and not in the graph or the other
+            way round; the recommender is unchanged.
+        """
+        if isinstance(interactions, pd.DataFrame):
+            log = pa.Table.from_pandas(interactions, preserve_index=False)
+        else:
+            pairs = list(interactions)
+            log = pa.table(
+                {
+                    name: pa.array([pair[side] for pair in pairs], pa.string())
+                    for side, name in enumerate(("user", "item"))
+                }
+            )
+        nothing = empty_tables()
+        self._change(GraphTables(nothing.entities, nothing.relations, log))
+
+    def _tables(self, items: Iterable[Item] | GraphTables) -> GraphTables:
+        return items if isinstance(items, GraphTables) else tables_of(self.graph.schema, items)
+
+    def _change(
+        self, tables: GraphTables, *, overwrite: bool = False, removed: Iterable[str] = ()
+    ) -> None:
+        with self._changing:
+            state = self._fitted
+            change = change_graph(state.graph, tables, replace=overwrite, removed=removed)
+            graph, catalogue = change.graph, state.catalogue
+            core = _follow(catalogue.core, change.item_moves, graph, state.core_ids)
+            stale = np.setdiff1d(change.stale, core, assume_unique=True)
+            rows: list[Matrix] = []
+            if len(stale):
+                self._check_encoder(state)
+                rows = state.row_encoder.encode(graph, stale, self._encode)
+            moved = catalogue.moved(change.item_moves, core, stale, rows, len(graph.items))
+            if moved.is_sparse:
+                moved = moved.compact()
+            self._state = replace(state, graph=graph, catalogue=moved)
 
     def explain(self, user: str, item: str, n: int = 5) -> pd.DataFrame:
-        """Say why a user of the graph is recommended an item.
+        """Say what of a user's history speaks for an item, and how they relate.
 
         Parameters
         ----------
@@ -194,23 +341,22 @@ class Recommender(Ranker):
         Returns
         -------
         DataFrame
-            See :func:`kgrec.explain.explain_item`.
+            The ``reasons`` of an :class:`~kgrec.explain.Explanation`.
 
         Raises
         ------
         UnknownIdError
             If the user or the item is not in the graph.
         """
-        position = self.graph.positions(self.graph.schema.user, [user])
-        return self._explain(self.histories[position], item, n)
+        return self.explanation(item, user=user, n=n).reasons
 
     def explain_for(self, history: Iterable[str], item: str, n: int = 5) -> pd.DataFrame:
-        """Say why somebody who used some items is recommended another.
+        """Say what of a history speaks for an item, and how they relate.
 
         Parameters
         ----------
         history
-            Ids of the items that they have used.
+            Ids of the items that somebody has used.
         item
             Id of the item.
         n
@@ -219,17 +365,117 @@ class Recommender(Ranker):
         Returns
         -------
         DataFrame
-            See :func:`kgrec.explain.explain_item`.
+            As :meth:`explain`.
 
         Raises
         ------
         UnknownIdError
             If an item is not in the graph.
         """
-        seen = np.unique(self.graph.positions(self.graph.schema.item, history))
-        row = np.zeros((1, len(self.graph.items)), np.float32)
-        row[0, seen] = 1.0
-        return self._explain(sparse.csr_array(row), item, n)
+        return self.explanation(item, history=history, n=n).reasons
+
+    def explanation(
+        self,
+        item: str,
+        *,
+        user: str | None = None,
+        history: Iterable[str] | None = None,
+        n: int = 5,
+    ) -> Explanation:
+        """Explain an item's score in full: its parts by history and by path.
+
+        Parameters
+        ----------
+        item
+            Id of the item.
+        user, history
+            Either the id of a user, or ids of the items that somebody has used.
+        n
+            How many items of the history, and how many paths, to name at most.
+
+        Returns
+        -------
+        Explanation
+            Contributions that sum to the score.
+
+        Raises
+        ------
+        UnknownIdError
+            If the user or an item is not in the graph.
+        ValueError
+            If both a user and a history are given, or neither.
+        """
+        self = copy.copy(self)  # one state for the whole answer
+        state = self._fitted
+        position = int(state.graph.positions(state.graph.schema.item, [item])[0])
+        used = self._history(user, history).indices.astype(np.int64)
+        rows: list[Matrix] = []
+        if state.catalogue.by_content[position]:
+            self._check_encoder(state)
+            rows = state.row_encoder.encode(state.graph, np.array([position]), self._encode)
+        subject = Subject(state.graph, state.catalogue, state.mixing, used, position, rows)
+        return explain_item(subject, n)
+
+    def score_without(
+        self,
+        item: str,
+        edges: Iterable[Edge],
+        *,
+        user: str | None = None,
+        history: Iterable[str] | None = None,
+    ) -> float:
+        """Ask what an item's score would be if it did not have some of its edges.
+
+        Parameters
+        ----------
+        item
+            Id of the item.
+        edges
+            Edges to do without, as :class:`~kgrec.items.Edge`; their weights are of no account.
+        user, history
+            Either the id of a user, or ids of the items that somebody has used.
+
+        Returns
+        -------
+        float
+            The score, exactly as if the graph had been read without those edges.  That of a
+            core item, which rests on who used it, stays.
+
+        Raises
+        ------
+        UnknownIdError
+            If the user or an item is not in the graph.
+        SourceError
+            If the item has no such edge.
+        ValueError
+            If both a user and a history are given, or neither.
+        """
+        self = copy.copy(self)  # one state for the whole answer
+        state = self._fitted
+        position = int(state.graph.positions(state.graph.schema.item, [item])[0])
+        histories = self._history(user, history)
+        graph = without_edges(state.graph, item, list(edges))
+        catalogue = state.catalogue
+        if not catalogue.by_content[position]:
+            return float(
+                state.mixing.mix(catalogue.scores(histories), catalogue.by_content)[0, position]
+            )
+        self._check_encoder(state)
+        rows = state.row_encoder.encode(graph, np.array([position]), self._encode)
+        everybody = np.arange(len(graph.items))
+        other = catalogue.moved(
+            everybody, catalogue.core, np.array([position]), rows, len(everybody)
+        )
+        scores = state.mixing.mix(other.scores(histories), other.by_content)
+        return float(scores[0, position])
+
+    def _history(self, user: str | None, history: Iterable[str] | None) -> sparse.csr_array:
+        if (user is None) == (history is None):
+            raise ValueError("give either a user or a history, and not both")
+        if history is not None:
+            return self.history_of(history)
+        position = self.graph.positions(self.graph.schema.user, [str(user)])
+        return self.histories[position]
 
     def save(self, folder: str | Path) -> None:
         """Save the model and its graph: safetensors, Parquet and JSON.
@@ -249,12 +495,10 @@ class Recommender(Ranker):
         state = self._fitted
         saved = SavedModel(
             self.config,
-            self.graph,
-            state.network,
+            state.graph,
+            state.catalogue.compact(),
             state.mixing,
             state.core_ids,
-            state.item_weights,
-            state.typical_history,
             state.seed,
             state.validation,
             state.text_fingerprint,
@@ -286,60 +530,125 @@ class Recommender(Ranker):
         saved = load_model(folder)
         recommender = cls(saved.config, encoder=encoder)
         recommender._state = _State(
-            saved.network,
+            saved.graph,
+            saved.catalogue,
+            RowEncoder.of(saved.catalogue.head.network.channels),
             saved.mixing,
             saved.core_ids,
-            saved.item_weights,
-            saved.typical_history,
             saved.seed,
             saved.validation,
             saved.text_fingerprint,
         )
-        recommender._attach(saved.graph)
         return recommender
 
     def _score(self, batch: UserBatch) -> NDArray[np.float32]:
         state = self._fitted
-        scores = state.item_weights.scores(batch.histories)
-        nothing_used = np.flatnonzero(np.diff(batch.histories.indptr) == 0)
-        if len(nothing_used):
-            scores[nothing_used] = state.typical_history @ state.item_weights.weights
-        return state.mixing.mix(scores, state.item_weights.by_content)
+        scores = state.catalogue.scores(batch.histories)
+        return state.mixing.mix(scores, state.catalogue.by_content)
+
+    def rank_batch(
+        self,
+        batch: UserBatch,
+        k: int,
+        candidates: NDArray[np.bool_] | None = None,
+        exclude_seen: bool = True,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rank all candidates for some users at once.
+
+        The best of the core items and the best of all others are found apart, and only those
+        are brought to one scale: the curves keep the order within each group.
+
+        Parameters
+        ----------
+        batch, k, candidates, exclude_seen
+            As in :meth:`kgrec.ranker.Ranker.rank_batch`.
+
+        Returns
+        -------
+        items : ndarray of int64
+            Positions of the best items, [B, k], -1 where there are fewer than k.
+        scores : ndarray of float32
+            Their scores, [B, k].
+        """
+        state = self._fitted
+        catalogue = state.catalogue
+        seen = batch.histories if exclude_seen else None
+        groups = [
+            _best_of(scores, positions, k, candidates, seen)
+            for scores, positions in zip(
+                catalogue.group_scores(batch.histories),
+                (catalogue.core_positions, catalogue.content_positions),
+                strict=True,
+            )
+        ]
+        items = np.concatenate([items for items, _ in groups], axis=1)
+        warm, cold = (scores for _, scores in groups)
+        mixing = state.mixing
+        scores = [mixing.warm.log_odds(warm), mixing.cold.log_odds(cold) + np.float32(mixing.lift)]
+        return _merge_best(items, np.concatenate(scores, axis=1), k)
 
     def _similarity(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
-        columns = unit_rows(np.ascontiguousarray(self._fitted.item_weights.weights.T))
-        return np.asarray(columns[items] @ columns.T, dtype=np.float32)
+        return self._fitted.catalogue.similarity(items)
+
+    def _pair_similarity(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._fitted.catalogue.pair_similarity(items)
 
     def _encode(self, graph: KnowledgeGraph) -> TextVectors:
         return {
             node_type: self.encoder.encode(table.texts) for node_type, table in graph.nodes.items()
         }
 
-    def _rows(self, graph: KnowledgeGraph) -> list[Matrix]:
-        if self.encoder.fingerprint != self._fitted.text_fingerprint:
+    def _check_encoder(self, state: _State) -> None:
+        if self.encoder.fingerprint != state.text_fingerprint:
             raise ConfigError(
                 "the model was fitted on the vectors of another text model: give that one's "
                 "encoder to load(folder, encoder=...), or fit a new model"
             )
-        vectors = self._encode(graph)
-        return [channel.encode(graph, vectors) for channel in self._fitted.network.channels]
-
-    def _explain(self, history: sparse.csr_array, item: str, n: int) -> pd.DataFrame:
-        state = self._fitted
-        position = int(self.graph.positions(self.graph.schema.item, [item])[0])
-        return explain_item(
-            self.graph,
-            state.network,
-            state.item_weights,
-            self._rows(self.graph),
-            history,
-            position,
-            n,
-        )
 
 
 def _best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _follow(
+    core: NDArray[np.int64], moves: NDArray[np.int64], graph: KnowledgeGraph, ids: pa.StringArray
+) -> NDArray[np.int64]:
+    """Find the core items in a changed graph; one that was gone may have come back."""
+    moved = np.where(core >= 0, moves[core], -1)
+    gone = np.flatnonzero(moved < 0)
+    if len(gone):
+        moved[gone] = graph.items.positions(ids.take(pa.array(gone)))
+    return moved
+
+
+def _best_of(
+    scores: NDArray[np.float32],
+    positions: NDArray[np.int64],
+    k: int,
+    candidates: NDArray[np.bool_] | None,
+    seen: sparse.csr_array | None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Find the best of one group of items; ``scores`` is changed in place."""
+    if candidates is not None:
+        scores[:, ~candidates[positions]] = -np.inf
+    if seen is not None and len(positions):
+        rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
+        places = np.searchsorted(positions, seen.indices)
+        inside = places < len(positions)
+        inside[inside] = positions[places[inside]] == seen.indices[inside]
+        scores[rows[inside], places[inside]] = -np.inf
+    columns, values = top_k(scores, k)
+    items = np.where(columns >= 0, positions[columns] if len(positions) else -1, -1)
+    return items, values
+
+
+def _merge_best(
+    items: NDArray[np.int64], scores: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Merge the best of two groups; ties go to the lower position."""
+    scores = np.where(items >= 0, scores, -np.inf)
+    order = np.lexsort((items, -scores), axis=1)[:, :k]
+    return np.take_along_axis(items, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def _typical_history(histories: sparse.csr_array) -> NDArray[np.float32]:

@@ -97,7 +97,7 @@ def unsigned(saved: Path) -> None:
 
 
 def test_every_kind_of_channel_is_saved(fitted: Recommender) -> None:
-    kinds = {type(channel).__name__ for channel in fitted._fitted.network.channels}
+    kinds = {type(channel).__name__ for channel in fitted._fitted.catalogue.head.network.channels}
     assert kinds == {
         "TermChannel",
         "NeighbourChannel",

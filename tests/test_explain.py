@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from kgrec import Config, Recommender, TextEncoder
-from kgrec.explain import NOTHING_SHARED, USED_TOGETHER, explain_item
+from kgrec.calibration import Mixing
+from kgrec.catalogue import Catalogue, Head
+from kgrec.explain import NOTHING_SHARED, USED_TOGETHER, Explanation, Subject, explain_item
 from kgrec.fitting import fit_network
 from kgrec.graph import KnowledgeGraph
 from kgrec.model.channels import (
@@ -22,16 +24,17 @@ from kgrec.model.channels import (
     VectorChannel,
 )
 from kgrec.model.neighbours import item_relations
-from kgrec.model.network import ItemWeights, Network, apply_network
+from kgrec.model.network import Network
 from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 from kgrec.model.whitening import Whitening
+from numpy.typing import NDArray
 from scipy import sparse
 
 from tests.baselines.worlds import checkerboard
 from tests.evaluation.worlds import make_graph
 
-COLUMNS = ["history_item", "contribution", "through", "channel", "shared"]
+COLUMNS = ["history_item", "contribution", "through", "channel", "shared", "path"]
 GENRES = {
     "a": ["drama", "noir"],
     "b": ["drama", "western"],
@@ -54,23 +57,18 @@ class Fitted:
     """A network of chosen channels, applied to its graph."""
 
     graph: KnowledgeGraph
-    network: Network
-    item_weights: ItemWeights
+    catalogue: Catalogue
     rows: Sequence[Matrix]
 
     def explain(self, history: Sequence[str], item: str, n: int = 9) -> pd.DataFrame:
-        row = np.zeros((1, len(self.graph.items)), np.float32)
-        row[0, self.graph.items.positions(history)] = 1
+        return self.explanation(history, item, n).reasons
+
+    def explanation(self, history: Sequence[str], item: str, n: int = 9) -> Explanation:
         position = int(self.graph.items.positions([item])[0])
-        return explain_item(
-            self.graph,
-            self.network,
-            self.item_weights,
-            self.rows,
-            sparse.csr_array(row),
-            position,
-            n,
-        )
+        used = np.sort(self.graph.items.positions(history))
+        rows = [matrix[[position]] for matrix in self.rows]
+        subject = Subject(self.graph, self.catalogue, Mixing(), used, position, rows)
+        return explain_item(subject, n)
 
 
 def fit(kind: str) -> Fitted:
@@ -84,8 +82,15 @@ def fit(kind: str) -> Fitted:
     channel = channels[kind]
     rows = [channel.encode(graph, {})]
     fitted = fit_network(graph, [channel], rows, Config(), 0)
-    weights = apply_network(fitted.network, fitted.core, rows)
-    return Fitted(graph, fitted.network, weights, rows)
+    return apply(graph, fitted.network, fitted.core, rows)
+
+
+def apply(
+    graph: KnowledgeGraph, network: Network, core: NDArray[np.int64], rows: Sequence[Matrix]
+) -> Fitted:
+    typical = np.zeros(len(core), np.float32)
+    head = Head.of(network, [matrix[core] for matrix in rows], typical)
+    return Fitted(graph, Catalogue.compute(head, core, rows, len(graph.items)), rows)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +128,8 @@ def test_warm_items_are_used_together(by_neighbours: Fitted) -> None:
     frame = by_neighbours.explain(["a", "b"], "c")
     assert frame["channel"].tolist() == [USED_TOGETHER] * 2
     assert frame["through"].isna().all()
-    assert frame["shared"].isna().all()
+    assert frame["shared"].tolist() == ["genre/drama"] * 2
+    assert frame["path"].tolist()[0].endswith("→ has_genre → drama ← has_genre ← c")
     assert frame["contribution"].is_monotonic_decreasing
 
 
@@ -135,11 +141,14 @@ def test_contributions_sum_to_the_score(
     graph = by_neighbours.graph
     row = np.zeros((1, len(graph.items)), np.float32)
     row[0, graph.items.positions(history)] = 1
-    score = by_neighbours.item_weights.scores(sparse.csr_array(row))[0]
-    frame = by_neighbours.explain(history, item)
-    assert sorted(frame["history_item"]) == sorted(history)
-    total = frame["contribution"].sum()
-    assert total == pytest.approx(score[graph.items.positions([item])[0]], rel=1e-5, abs=1e-5)
+    raw = by_neighbours.catalogue.scores(sparse.csr_array(row))
+    score = Mixing().mix(raw, by_neighbours.catalogue.by_content)[0, graph.items.positions([item])]
+    explanation = by_neighbours.explanation(history, item)
+    assert explanation.score == pytest.approx(score[0], rel=1e-5, abs=1e-5)
+    assert sorted(explanation.reasons["history_item"]) == sorted(history)
+    for frame in (explanation.reasons, explanation.paths):
+        total = frame["contribution"].sum() + explanation.base
+        assert total == pytest.approx(explanation.score, rel=1e-5, abs=1e-5)
 
 
 def test_a_history_item_that_is_cold_itself(by_neighbours: Fitted) -> None:
@@ -165,17 +174,16 @@ def by_hand(teacher: list[list[float]], shares: list[float]) -> Fitted:
         np.array([[0.5, 0], [1, 0], [0, 0], [1, 0]], np.float32),
     ]
     channels = [VectorChannel(name, whitening()) for name in ("first", "second")]
-    core = np.arange(3)
     network = Network(
         tuple(channels),
         Propagation(shares, 0.0),
         torch.zeros(3, 3),
         torch.tensor(teacher),
         torch.eye(3),
-        Prominence.learn([matrix[core] for matrix in rows], np.ones(3, np.int64)),
+        Prominence.learn([matrix[:3] for matrix in rows], np.ones(3, np.int64)),
         0.0,
     )
-    return Fitted(graph, network, apply_network(network, core, rows), rows)
+    return apply(graph, network, np.arange(3), rows)
 
 
 def whitening() -> Whitening:

@@ -149,7 +149,7 @@ def test_a_user_without_a_history_gets_the_typical_list(fitted: Recommender) -> 
     assert len(nobody) == 24
     assert np.isfinite(nobody["score"]).all()
     state = fitted._fitted
-    everybody = state.item_weights.scores(fitted.histories).mean(axis=0, keepdims=True)
+    everybody = state.catalogue.scores(fitted.histories).mean(axis=0, keepdims=True)
     typical = state.mixing.mix(everybody, fitted.graph.is_cold)[0]
     listed = fitted.graph.items.positions(nobody["item"])
     np.testing.assert_allclose(typical[listed], nobody["score"], atol=1e-4)
@@ -290,12 +290,16 @@ def test_items_that_follow_each_other(own: Recommender) -> None:
 
 
 def test_an_update_without_an_item_of_the_model(own: Recommender) -> None:
-    before = all_scores(own)
-    with pytest.raises(UnknownIdError, match="heist3"):
-        own.update(without_films(own.graph, ["heist3"]))
+    whole, before = own.graph, all_scores(own)
+    with pytest.raises(UnknownIdError, match="no film that the model learned from"):
+        own.update(without_films(whole, WARM))
     np.testing.assert_array_equal(all_scores(own), before)
-    own.update(without_films(own.graph, NEW))
+    own.update(without_films(whole, NEW))
     assert not own.recommend(FANS, 24)["cold"].any()
+    own.update(without_films(whole, ["heist3"]))
+    assert "heist3" not in own.recommend(FANS, 24, exclude_seen=False)["item"].tolist()
+    own.update(whole)
+    np.testing.assert_array_equal(all_scores(own), before)
 
 
 def test_an_update_of_another_schema(own: Recommender) -> None:

@@ -103,7 +103,9 @@ class Prominence:
             [N], the logarithm of how many times the users of a typical item are expected.
         """
         standard = (_regressors(_log_counts(rows, self.known), self.knots) - self.mean) / self.scale
-        return np.clip(standard @ self.coefficients, *self.limits).astype(np.float32)
+        # a sum a row, for the rounding of a product depends on how many rows there are
+        fitted = (standard * self.coefficients).sum(axis=1)
+        return np.asarray(np.clip(fitted, *self.limits), dtype=np.float32)
 
     def gain(self, rows: Sequence[Matrix], strength: float) -> NDArray[np.float32]:
         """Tell by how much the scores of items are to be scaled.

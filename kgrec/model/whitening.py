@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kgrec.model.rowwise import multiply_rows
+
 
 @dataclass(frozen=True, slots=True)
 class Whitening:
@@ -60,7 +62,7 @@ class Whitening:
         ndarray of float32
             [N, K]; zero where the vector was zero.
         """
-        white = np.asarray((vectors - self.mean) @ self.projection, dtype=np.float32)
+        white = multiply_rows(vectors - self.mean, self.projection)
         white[~np.any(vectors, axis=1)] = 0.0
         return unit_rows(white)
 

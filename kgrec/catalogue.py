@@ -1,0 +1,538 @@
+"""The network applied to the items of a graph: a column of weights an item, in any number.
+
+``scores = histories @ weights``.  The columns of the core items (warm, and used often enough)
+are collaborative; every other column is the head's answer to the item's content,
+``teacher @ (K_ww + ridge)^-1 @ K_wi``, and depends on that item alone.  So an item that arrives
+is one column more, and nobody who reads meanwhile sees anything but the columns of before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from kgrec.model.channels import Matrix
+from kgrec.model.network import Network
+from kgrec.model.rowwise import multiply_rows
+
+CHUNK_ITEMS = 512  # items whose kernel rows are held at once
+ROOM = 64  # columns that a buffer starts with; it doubles when it is full
+FEWEST_DEAD = 1_024  # columns of nobody that are put up with before the others are copied together
+
+Positions = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """What turns an item's rows into its column; the same from one fit to the next.
+
+    Parameters
+    ----------
+    network
+        The fitted network.
+    anchors
+        For each channel the rows of the core items as they were learned from, the other way
+        round: [D, W].
+    typical
+        Share of the users of the fit who used each core item, [W] float32.
+    """
+
+    network: Network
+    anchors: tuple[Matrix, ...]
+    typical: Vectors
+
+    @classmethod
+    def of(cls, network: Network, core_rows: Sequence[Matrix], typical: Vectors) -> Self:
+        """Keep the rows of the core items.
+
+        Parameters
+        ----------
+        network
+            The fitted network.
+        core_rows
+            For each channel the rows of the core items, [W, D].
+        typical
+            [W] float32.
+
+        Returns
+        -------
+        Head
+            Ready to make columns.
+        """
+        anchors = tuple(
+            sparse.csr_array(rows.T) if sparse.issparse(rows) else np.ascontiguousarray(rows.T)
+            for rows in core_rows
+        )
+        # of one layout, for the rounding of a product depends on it
+        laid_out = replace(
+            network,
+            core_weights=network.core_weights.contiguous(),
+            teacher=network.teacher.contiguous(),
+            inverse=network.inverse.contiguous(),
+        )
+        return cls(laid_out, anchors, typical)
+
+    @property
+    def core_size(self) -> int:
+        """Number of core items W."""
+        return len(self.typical)
+
+    def similarity(self, rows: Sequence[Matrix]) -> Vectors:
+        """Mix the inner products of items with the core items over the channels, [N, W]."""
+        count = rows[0].shape[0]
+        mixture = np.zeros((count, self.core_size), np.float32)
+        shares = self.network.propagation.shares().tolist()
+        for share, anchor, own in zip(shares, self.anchors, rows, strict=True):
+            mixture += np.float32(share) * _inner_products(own, anchor)
+        return mixture
+
+    def kernel(self, rows: Sequence[Matrix]) -> Vectors:
+        """Compute the kernel between items and the core items, [N, W]."""
+        mixture = self.similarity(rows)
+        sharpness = self.network.propagation.sharpness
+        return np.exp(np.float32(sharpness) * (mixture - 1)) if sharpness else mixture
+
+    def columns(self, rows: Sequence[Matrix]) -> Columns:
+        """Make the columns of items of their content.
+
+        Parameters
+        ----------
+        rows
+            For each channel the rows of the items, [N, D].
+
+        Returns
+        -------
+        Columns
+            N of them; each depends on its own item alone, to the last bit.
+        """
+        count = rows[0].shape[0]
+        inverse, teacher = self.network.inverse.numpy(), self.network.teacher.numpy()
+        projection = np.empty((count, self.core_size), np.float32)
+        weights = np.empty((self.core_size + 1, count), np.float32)
+        for start in range(0, count, CHUNK_ITEMS):
+            part = slice(start, min(start + CHUNK_ITEMS, count))
+            kernel = self.kernel([matrix[part] for matrix in rows])
+            projection[part] = multiply_rows(kernel, inverse)
+            weights[:-1, part] = multiply_rows(projection[part], teacher.T).T
+            weights[-1:, part] = multiply_rows(projection[part], self._typical_teacher[:, None]).T
+        weights *= self.network.gain(rows).numpy()
+        return Columns(weights, projection, _lengths(weights[:-1]))
+
+    @cached_property
+    def core_lengths(self) -> Vectors:
+        """Length of the columns of the core items, [W]."""
+        return _lengths(self.network.core_weights.numpy())
+
+    @cached_property
+    def typical_core_scores(self) -> Vectors:
+        """Scores of the core items for somebody without a history, [W]."""
+        scores: Vectors = self.typical @ self.network.core_weights.numpy()
+        return scores
+
+    @cached_property
+    def _typical_teacher(self) -> Vectors:
+        scores: Vectors = self.typical @ self.network.teacher.numpy()
+        return scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Some items' weights.
+
+    Parameters
+    ----------
+    weights
+        [W + 1, N]: what each core item of a history adds to the score of an item; the last row
+        is for somebody without a history.
+    projection
+        [N, W]: what of each core item an item in a history counts as.
+    lengths
+        [N]: length of each column, the last row left out.
+    """
+
+    weights: Vectors
+    projection: Vectors
+    lengths: Vectors
+
+    def __len__(self) -> int:
+        return int(self.weights.shape[1])
+
+
+class _Buffer:
+    """Columns that arrive, with room for more; those that are there never change."""
+
+    def __init__(self, core_size: int, room: int) -> None:
+        self.weights = np.zeros((core_size + 1, room), np.float32)
+        self.projection = np.zeros((room, core_size), np.float32)
+        self.lengths = np.zeros(room, np.float32)
+        self.used = 0
+        self.lock = threading.Lock()
+
+    def append(self, known: int, columns: Columns) -> _Buffer:
+        """Add columns behind the ``known`` first ones, here or in a greater copy."""
+        end = known + len(columns)
+        with self.lock:
+            fits = known == self.used and end <= self.weights.shape[1]
+            target = self if fits else self._copy(known, max(end, ROOM))
+            target.weights[:, known:end] = columns.weights
+            target.projection[known:end] = columns.projection
+            target.lengths[known:end] = columns.lengths
+            target.used = end
+        return target
+
+    def _copy(self, known: int, least: int) -> _Buffer:
+        target = _Buffer(self.projection.shape[1], 2 * least)
+        target.weights[:, :known] = self.weights[:, :known]
+        target.projection[:known] = self.projection[:known]
+        target.lengths[:known] = self.lengths[:known]
+        return target
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """Columns of all items of a graph.  Never changed: a change makes another one.
+
+    An item's place among the columns is its *slot*: core items have the first W, all others
+    follow as they came.
+
+    Parameters
+    ----------
+    head
+        Makes columns.
+    base
+        Columns of the items that are no core items, as they were saved or computed together.
+    buffer, recent
+        Columns that came later: a buffer that others may share, and how many of it count here.
+    slots
+        Slot of each item of the graph, [items].
+    """
+
+    head: Head
+    base: Columns
+    buffer: _Buffer
+    recent: int
+    slots: Positions
+
+    @classmethod
+    def of(cls, head: Head, base: Columns, slots: Positions) -> Self:
+        """Make a catalogue without later columns.
+
+        Parameters
+        ----------
+        head
+            Makes columns.
+        base
+            Columns of all items that are no core items.
+        slots
+            Slot of each item, [items].
+
+        Returns
+        -------
+        Catalogue
+            Ready to score.
+        """
+        return cls(head, base, _Buffer(head.core_size, 0), 0, slots)
+
+    @classmethod
+    def compute(cls, head: Head, core: Positions, rows: Sequence[Matrix], items: int) -> Self:
+        """Compute the columns of all items.
+
+        Parameters
+        ----------
+        head
+            Makes columns.
+        core
+            Position of each core item, [W], -1 for one that the graph has no longer.
+        rows
+            For each channel the rows of all items, [items, D].
+        items
+            How many there are.
+
+        Returns
+        -------
+        Catalogue
+            Items outside the core in the order of their positions.
+        """
+        slots = np.full(items, -1)
+        slots[core[core >= 0]] = np.flatnonzero(core >= 0)
+        others = np.flatnonzero(slots < 0)
+        slots[others] = head.core_size + np.arange(len(others))
+        return cls.of(head, head.columns([matrix[others] for matrix in rows]), slots)
+
+    def moved(
+        self,
+        moves: Positions,
+        core: Positions,
+        stale: Positions,
+        rows: Sequence[Matrix],
+        items: int,
+    ) -> Self:
+        """Follow a change of the graph.
+
+        Parameters
+        ----------
+        moves
+            New position of each item, [old items], -1 for one that is gone.
+        core
+            New position of each core item, [W], -1 for one that the graph does not have.
+        stale
+            New positions of the items that get new columns, ascending; core items, which keep
+            theirs, are not among them.
+        rows
+            For each channel the rows of those, [S, D].
+        items
+            How many items there are now.
+
+        Returns
+        -------
+        Catalogue
+            Shares all other columns with this one.
+        """
+        slots = np.full(items, -1)
+        slots[moves[moves >= 0]] = self.slots[moves >= 0]
+        slots[core[core >= 0]] = np.flatnonzero(core >= 0)
+        if not len(stale):
+            return replace(self, slots=slots)
+        buffer = self.buffer.append(self.recent, self.head.columns(rows))
+        first = self.head.core_size + len(self.base) + self.recent
+        slots[stale] = first + np.arange(len(stale))
+        return replace(self, buffer=buffer, recent=self.recent + len(stale), slots=slots)
+
+    def compact(self) -> Self:
+        """Put the columns of all items into the order of their positions, and drop others."""
+        others, places = self.content_positions, self._content_slots
+        if places is None:
+            return self
+        base, recent = self.base, self.buffer
+        inside = places < len(base)
+        weights = np.empty((self.head.core_size + 1, len(others)), np.float32)
+        lengths = np.empty(len(others), np.float32)
+        for target, old, new in (
+            (weights, base.weights, recent.weights),
+            (lengths, base.lengths, recent.lengths),
+        ):
+            target[..., inside] = old[..., places[inside]]
+            target[..., ~inside] = new[..., places[~inside] - len(base)]
+        slots = self.slots.copy()
+        slots[others] = self.head.core_size + np.arange(len(others))
+        return self.of(self.head, Columns(weights, self.projections(others), lengths), slots)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether so many columns belong to nobody that the others should be copied together."""
+        live = int(self.by_content.sum())
+        return len(self.base) + self.recent - live > max(live, FEWEST_DEAD)
+
+    @cached_property
+    def by_content(self) -> NDArray[np.bool_]:
+        """Whether an item is scored by its content alone, [items]."""
+        return np.greater_equal(self.slots, self.head.core_size)
+
+    @cached_property
+    def core(self) -> Positions:
+        """Position of each core item, [W], -1 for one that the graph has no longer."""
+        core = np.full(self.head.core_size, -1)
+        known = np.flatnonzero(~self.by_content)
+        core[self.slots[known]] = known
+        return core
+
+    @cached_property
+    def core_positions(self) -> Positions:
+        """Positions of the core items that the graph has, ascending."""
+        return np.flatnonzero(~self.by_content)
+
+    @cached_property
+    def content_positions(self) -> Positions:
+        """Positions of all other items, ascending."""
+        return np.flatnonzero(self.by_content)
+
+    @cached_property
+    def _core_slots(self) -> Positions | None:
+        slots = self.slots[self.core_positions]
+        return None if len(slots) == self.head.core_size else slots
+
+    @cached_property
+    def _content_slots(self) -> Positions | None:
+        """Where the columns beyond the core lie in the order of positions; None if they are."""
+        slots = self.slots[self.content_positions] - self.head.core_size
+        is_plain = not self.recent and len(slots) == len(self.base)
+        return None if is_plain else slots
+
+    def column(self, item: int) -> Vectors:
+        """Give the weights of one item, [W]."""
+        slot = int(self.slots[item])
+        if slot < self.head.core_size:
+            return self.head.network.core_weights.numpy()[:, slot]
+        place = slot - self.head.core_size
+        inside = place < len(self.base)
+        weights: Vectors = (
+            self.base.weights[:-1, place]
+            if inside
+            else self.buffer.weights[:-1, place - len(self.base)]
+        )
+        return weights
+
+    def voices(self, items: Positions) -> Vectors:
+        """Write each item of a history over the core items, [H, W]."""
+        single = sparse.csr_array(
+            (np.ones(len(items), np.float32), items, np.arange(len(items) + 1)),
+            shape=(len(items), len(self.slots)),
+        )
+        voices: Vectors = self.core_histories(single).toarray()
+        return voices
+
+    def typical_score(self, item: int) -> float:
+        """Score of an item for somebody without a history."""
+        slot = int(self.slots[item])
+        place = slot - self.head.core_size
+        if place < 0:
+            return float(self.head.typical_core_scores[slot])
+        if place < len(self.base):
+            return float(self.base.weights[-1, place])
+        return float(self.buffer.weights[-1, place - len(self.base)])
+
+    def core_histories(self, histories: sparse.csr_array) -> sparse.csr_array:
+        """Write histories over the core items alone.
+
+        An item outside the core speaks through the core items that it is like.
+
+        Parameters
+        ----------
+        histories
+            [B, items].
+
+        Returns
+        -------
+        csr_array
+            [B, W] float32.
+        """
+        size = self.head.core_size
+        slots = self.slots[histories.indices]
+        known = _select(histories, slots < size, slots, size)
+        beyond = slots >= size
+        if not beyond.any():
+            return known
+        # in the order of positions, so that the rounding does not depend on who came first
+        items = np.unique(histories.indices[beyond]).astype(np.int64)
+        columns = np.searchsorted(items, histories.indices)
+        others = _select(histories, beyond, columns, len(items))
+        spoken = np.asarray(others @ self.projections(items), np.float32)
+        return sparse.csr_array(known + sparse.csr_array(spoken))
+
+    def projections(self, items: Positions) -> Vectors:
+        """Write items over the core items, [N, W].
+
+        Parameters
+        ----------
+        items
+            Positions of items that are no core items, [N].
+        """
+        places = self.slots[items] - self.head.core_size
+        result = np.empty((len(items), self.head.core_size), np.float32)
+        inside = places < len(self.base)
+        result[inside] = self.base.projection[places[inside]]
+        result[~inside] = self.buffer.projection[places[~inside] - len(self.base)]
+        return result
+
+    def group_scores(self, histories: sparse.csr_array) -> tuple[Vectors, Vectors]:
+        """Score core items and all others apart, in units of the spread of warm scores.
+
+        Parameters
+        ----------
+        histories
+            [B, items]; one with nothing in it gets the scores of the typical history.
+
+        Returns
+        -------
+        core : ndarray of float32
+            [B, core items], in the order of :attr:`core_positions`.
+        content : ndarray of float32
+            [B, other items], in the order of :attr:`content_positions`.
+        """
+        written = self.core_histories(histories)
+        core = np.asarray(written @ self.head.network.core_weights.numpy())
+        content = np.asarray(written @ self.base.weights[:-1])
+        if self.recent:  # a part of the buffer would be copied before it is multiplied
+            later = (written @ self.buffer.weights[:-1])[:, : self.recent]
+            content = np.concatenate([content, later], axis=1)
+        nothing = np.flatnonzero(np.diff(histories.indptr) == 0)
+        if len(nothing):
+            core[nothing] = self.head.typical_core_scores
+            later = self.buffer.weights[-1, : self.recent]
+            content[nothing] = np.concatenate([self.base.weights[-1], later])
+        return _in_order(core, self._core_slots), _in_order(content, self._content_slots)
+
+    def scores(self, histories: sparse.csr_array) -> Vectors:
+        """Score every item, [B, items] float32, in units of the spread of warm scores."""
+        core, content = self.group_scores(histories)
+        scores = np.empty((histories.shape[0], len(self.slots)), np.float32)
+        scores[:, self.core_positions] = core
+        scores[:, self.content_positions] = content
+        return scores
+
+    def similarity(self, items: Positions) -> Vectors:
+        """Cosine of the columns of some items with those of all items, [N, items]."""
+        wanted = np.stack([self.column(int(item)) for item in items])
+        core = self.head.network.core_weights.numpy()
+        later = self.buffer.weights[:-1, : self.recent]
+        products = [wanted @ part for part in (core, self.base.weights[:-1], later)]
+        length = self.lengths
+        scale = length[items][:, None] * length
+        product = np.concatenate(products, axis=1)[:, self.slots]
+        return _cosines(product, scale)
+
+    def pair_similarity(self, items: Positions) -> Vectors:
+        """Cosine of the columns of some items with each other, [N, N]."""
+        wanted = np.stack([self.column(int(item)) for item in items])
+        length = self.lengths[items]
+        scale = length[:, None] * length
+        product = wanted @ wanted.T
+        return _cosines(product, scale)
+
+    @cached_property
+    def lengths(self) -> Vectors:
+        """Length of the column of each item, [items]."""
+        later = self.buffer.lengths[: self.recent]
+        return np.concatenate([self.head.core_lengths, self.base.lengths, later])[self.slots]
+
+
+def _inner_products(rows: Matrix, anchor: Matrix) -> Vectors:
+    """Multiply rows [N, D] with those of the core items [D, W]."""
+    if isinstance(rows, np.ndarray) and isinstance(anchor, np.ndarray):
+        return multiply_rows(rows, anchor)
+    product: Vectors = sparse.csr_array(rows @ anchor).toarray()
+    return product
+
+
+def _select(
+    histories: sparse.csr_array, chosen: NDArray[np.bool_], columns: Positions, width: int
+) -> sparse.csr_array:
+    """Keep some entries of histories under other columns, in the order in which they are."""
+    indptr = np.concatenate([[0], np.cumsum(chosen)])[histories.indptr]
+    shape = (histories.shape[0], width)
+    return sparse.csr_array((histories.data[chosen], columns[chosen], indptr), shape=shape)
+
+
+def _cosines(products: Vectors, scale: Vectors) -> Vectors:
+    cosines: Vectors = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
+    return cosines
+
+
+def _lengths(weights: Vectors) -> Vectors:
+    """Measure columns one by one, so that a column's length does not depend on the others."""
+    squares = np.zeros(weights.shape[1], np.float64)
+    for row in weights:
+        squares += np.square(row, dtype=np.float64)
+    return np.sqrt(squares).astype(np.float32)
+
+
+def _in_order(scores: Vectors, slots: Positions | None) -> Vectors:
+    return scores if slots is None else scores[:, slots]
