@@ -527,11 +527,9 @@ def _cosines(products: Vectors, scale: Vectors) -> Vectors:
 
 
 def _lengths(weights: Vectors) -> Vectors:
-    """Measure columns one by one, so that a column's length does not depend on the others."""
-    squares = np.zeros(weights.shape[1], np.float64)
-    for row in weights:
-        squares += np.square(row, dtype=np.float64)
-    return np.sqrt(squares).astype(np.float32)
+    squares = np.einsum("ij,ij->j", weights, weights, dtype=np.float64)
+    lengths: Vectors = np.sqrt(squares).astype(np.float32)
+    return lengths
 
 
 def _in_order(scores: Vectors, slots: Positions | None) -> Vectors:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy import sparse
 
 from kgrec.errors import SourceError, UnknownIdError, name_ids
 from kgrec.graph import (
@@ -47,6 +48,8 @@ class ChangedGraph:
         The new graph.
     item_moves
         New position of each old item, [items], -1 where it is gone.
+    same_log
+        Whether users and interactions are those of before.
     stale
         Positions in the new graph of items that are new, or that something reaches otherwise
         than before: their rows have to be computed, [S] ascending.
@@ -54,6 +57,7 @@ class ChangedGraph:
 
     graph: KnowledgeGraph
     item_moves: Positions
+    same_log: bool
     stale: Positions
 
 
@@ -135,7 +139,32 @@ def change_graph(
     )
     new_items = nodes[schema.item].positions(given[schema.item].ids)
     stale = _stale_items(changed, touched, known, new_items)
-    return ChangedGraph(changed, moves[schema.item], stale)
+    same_log = changed.users is graph.users and not len(log) and not len(gone)
+    return ChangedGraph(changed, moves[schema.item], same_log, stale)
+
+
+def move_histories(histories: sparse.csr_array, change: ChangedGraph) -> sparse.csr_array:
+    """Bring histories to the positions and interactions of a changed graph.
+
+    Parameters
+    ----------
+    histories
+        Of the old graph, [users, items].
+    change
+        The change.
+
+    Returns
+    -------
+    csr_array
+        What :meth:`KnowledgeGraph.interaction_matrix` gives for the new graph.
+    """
+    if not change.same_log:
+        return change.graph.interaction_matrix()
+    items = len(change.graph.items)
+    indices = change.item_moves.astype(histories.indices.dtype)[histories.indices]
+    return sparse.csr_array(
+        (histories.data, indices, histories.indptr), shape=(histories.shape[0], items)
+    )
 
 
 def without_edges(graph: KnowledgeGraph, item: str, edges: Sequence[Edge]) -> KnowledgeGraph:
@@ -381,14 +410,18 @@ def _merge_edges(
     touched: dict[EdgeType, NDArray[np.int64]] = {}
     for edge_type, table in graph.edges.items():
         head, _, tail = edge_type
-        shifted = _shift(table, moves[head], moves[tail])
+        new = added[edge_type]
+        stays_put = nodes[head] is graph.nodes[head] and nodes[tail] is graph.nodes[tail]
+        if stays_put and not len(new):
+            edges[edge_type], touched[edge_type] = table, new.edge_index
+            continue
+        shifted = table if stays_put else _shift(table, moves[head], moves[tail])
         pairs, weight = shifted.edge_index, shifted.weight
         stays = (pairs >= 0).all(axis=0) if pairs.size and pairs.min() < 0 else None
         for side, mask in enumerate((cut[head], cut[tail])):
             if mask is not None:
                 free = ~mask[pairs[side]] | (pairs[side] < 0)
                 stays = free if stays is None else stays & free
-        new = added[edge_type]
         changed = [new.edge_index]
         if stays is not None and not stays.all():
             changed.append(pairs[:, ~stays])
@@ -442,11 +475,12 @@ def _merge_interactions(
     rows: pa.Table,
 ) -> Interactions:
     schema, log = graph.schema, graph.interactions
-    user, item = moves[schema.user][log.user], moves[schema.item][log.item]
-    stays = (user >= 0) & (item >= 0)
+    same_users = nodes[schema.user] is graph.users
+    user = log.user if same_users else moves[schema.user][log.user]
+    item = moves[schema.item][log.item]
     old = Interactions(user, item, log.weight, log.time)
-    if not stays.all():
-        old = old.select(stays)
+    if len(item) and item.min() < 0:
+        old = old.select(item >= 0)
     new = build_interactions(schema, nodes, rows)
     if not len(new):
         return old

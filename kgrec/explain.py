@@ -16,21 +16,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
 from kgrec.calibration import SCORE_FLOOR, Mixing
 from kgrec.catalogue import Catalogue
 from kgrec.graph import KnowledgeGraph
-from kgrec.model.channels import Channel, Matrix, TermChannel, keys_of
+from kgrec.model.channels import NeighbourChannel, NeighbourVectorChannel, RelatedItemChannel
 from kgrec.paths import SharedNode, Step, rarest_shared, steps_from
+from kgrec.rows import RowParts
 
 USED_TOGETHER = "used together"
+NEIGHBOURS = "neighbours"
+FAR = "far neighbours"
 NOTHING_SHARED = "nothing shared"
 REST = "everything else"
 REASON_COLUMNS = ["history_item", "contribution", "through", "channel", "shared", "path"]
 SMALL = 1e-6
+NEAR = NeighbourChannel | NeighbourVectorChannel | RelatedItemChannel
 
 Vectors = NDArray[np.float32]
 
@@ -79,8 +82,8 @@ class Subject:
         Positions of the items that were used, [H].
     item
         Position of the item.
-    rows
-        For each channel the row of the item, [1, D]; none for a core item.
+    parts
+        For each channel what the row of the item is made of; none for a core item.
     """
 
     graph: KnowledgeGraph
@@ -88,18 +91,18 @@ class Subject:
     mixing: Mixing
     history: NDArray[np.int64]
     item: int
-    rows: Sequence[Matrix] = ()
+    parts: Sequence[RowParts] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Parts:
-    """What an item shares with each core item, one column a key.
+class _Shared:
+    """What an item shares with the core items, one column a key.
 
     ``gains`` [W, T] sum over the columns to the kernel less that of items that share nothing.
     """
 
     gains: NDArray[np.float64]
-    channels: list[Channel]
+    channels: list[str]
     keys: list[str | None]
 
 
@@ -172,11 +175,12 @@ def _content_reasons(
 ) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     catalogue = subject.catalogue
     network = catalogue.head.network
-    parts = _shared_parts(subject)
+    shared = _find_shared(subject)
     # what each history item makes of being like each core item, [H, W]
     reach = (voices @ network.teacher.numpy()) @ network.inverse.numpy()
-    shares = reach.astype(np.float64) @ parts.gains * unit  # [H, T]
-    describe = _Describer(subject, parts, reach)
+    prominence = network.gain([parts.total() for parts in subject.parts]).item()
+    shares = reach.astype(np.float64) @ shared.gains * prominence * unit  # [H, T]
+    describe = _Describer(subject, shared, reach)
     reasons = []
     for row in order:
         best = int(np.argmax(shares[row])) if shares.shape[1] else -1
@@ -194,38 +198,29 @@ def _content_reasons(
     return reasons, paths
 
 
-def _shared_parts(subject: Subject) -> _Parts:
+def _find_shared(subject: Subject) -> _Shared:
     head = subject.catalogue.head
-    sharpness = head.network.propagation.sharpness
-    values: list[NDArray[np.float64]] = []
-    channels: list[Channel] = []
-    keys: list[str | None] = []
+    columns: dict[tuple[str, str | None], NDArray[np.float64]] = {}
     shares = head.network.propagation.shares().tolist()
-    for share, channel, anchor, row in zip(
-        shares, head.network.channels, head.anchors, subject.rows, strict=True
+    for share, channel, anchor, parts in zip(
+        shares, head.network.channels, head.anchors, subject.parts, strict=True
     ):
-        names = keys_of(channel)
-        if sparse.issparse(row) and names is not None:
-            own = sparse.csr_array(row)
-            reached = sparse.csr_array(sparse.csr_array(anchor)[own.indices])
-            product = reached.multiply(own.data[:, None] * share).toarray().T
-            values.append(np.asarray(product, np.float64))
-            channels += [channel] * len(own.indices)
-            keys += names.take(pa.array(own.indices)).to_pylist()
-        else:
-            product = row @ anchor
-            dense = product.toarray() if sparse.issparse(product) else product
-            values.append(share * np.asarray(dense, np.float64).T)
-            channels.append(channel)
-            keys.append(None)
-    parts = np.concatenate(values, axis=1)
+        product = parts.rows @ anchor
+        dense = product.toarray() if sparse.issparse(product) else np.asarray(product)
+        for key, gain in zip(parts.keys, share * dense.astype(np.float64), strict=True):
+            # a neighbour counts once, in however many channels it speaks
+            place = (NEIGHBOURS if isinstance(channel, NEAR) and key else channel.name, key)
+            columns[place] = columns[place] + gain if place in columns else gain
+    if not columns:
+        return _Shared(np.zeros((head.core_size, 0)), [], [])
+    gains = np.stack(list(columns.values()), axis=1)
+    sharpness = head.network.propagation.sharpness
     if sharpness:
-        total = parts.sum(axis=1)
-        nothing = np.exp(-sharpness)
-        rise = np.exp(sharpness * (total - 1.0)) - nothing
-        ratio = np.where(np.abs(total) > SMALL, rise / np.where(total == 0, 1, total), 0.0)
-        parts = parts * ratio[:, None]
-    return _Parts(parts * head.network.gain(subject.rows).item(), channels, keys)
+        total = gains.sum(axis=1)
+        rise = np.exp(sharpness * (total - 1.0)) - np.exp(-sharpness)
+        some = np.abs(total) > SMALL
+        gains = gains * np.where(some, rise / np.where(some, total, 1.0), 0.0)[:, None]
+    return _Shared(gains, [name for name, _ in columns], [key for _, key in columns])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,35 +228,38 @@ class _Describer:
     """Puts a path into words."""
 
     subject: Subject
-    parts: _Parts
+    shared: _Shared
     reach: Vectors
 
     def __call__(self, row: int, part: int, contribution: float) -> dict[str, object]:
         subject, core = self.subject, self.subject.catalogue.core
-        by_anchor = self.reach[row] * self.parts.gains[:, part]
+        by_anchor = self.reach[row] * self.shared.gains[:, part]
         by_anchor[core < 0] = -np.inf
         source = int(subject.history[row])
         through = int(core[int(np.argmax(by_anchor))])
-        channel, key = self.parts.channels[part], self.parts.keys[part]
+        channel, key = self.shared.channels[part], self.shared.keys[part]
         words = self._words(source, through, channel, key)
-        record = _record(subject, contribution, row, channel.name, key, words)
+        record = _record(subject, contribution, row, channel, key, words)
         return record | {"through": _name(subject.graph, through)}
 
-    def _words(self, source: int, through: int, channel: Channel, key: str | None) -> str:
+    def _words(self, source: int, through: int, channel: str, key: str | None) -> str:
         graph, item = self.subject.graph, self.subject.item
-        start = _name(graph, source)
+        start, end = _name(graph, source), _name(graph, item)
         if through != source:
             start = f"{start} → used together → {_name(graph, through)}"
-        end = _name(graph, item)
         if key is None:
-            return f"{start} → {channel.name} ← {end}"
-        if isinstance(channel, TermChannel):
+            return f"{start} → {channel} ← {end}"
+        if channel not in (NEIGHBOURS, FAR):
             return f"{start} → the word '{key}' ← {end}"
         node_type, _, name = key.partition("/")
-        ways = [_step_to(graph, one, node_type, name) for one in (through, item)]
-        left = ways[0].arrow() if ways[0] else "→ … →"
-        right = ways[1].arrow_back() if ways[1] else "← … ←"
-        return f"{start} {left} {name} {right} {end}"
+        left, right = (_step_to(graph, one, node_type, name) for one in (through, item))
+        out = left.arrow() if left else "→ … →"
+        back = right.arrow_back() if right else "← … ←"
+        if (node_type, name) == (graph.schema.item, end):
+            return f"{start} {out} {end}"
+        if (node_type, name) == (graph.schema.item, _name(graph, through)):
+            return f"{start} {back} {end}"
+        return f"{start} {out} {name} {back} {end}"
 
 
 def _step_to(graph: KnowledgeGraph, item: int, node_type: str, name: str) -> Step | None:

@@ -6,7 +6,6 @@ import copy
 import threading
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +19,7 @@ from scipy import sparse
 from kgrec.artifact import SavedModel, load_model, save_model
 from kgrec.calibration import Mixing
 from kgrec.catalogue import Catalogue, Head
-from kgrec.changes import change_graph, empty_tables, without_edges
+from kgrec.changes import change_graph, empty_tables, move_histories, without_edges
 from kgrec.config import Config
 from kgrec.errors import ConfigError, NotFittedError, SourceError, UnknownIdError
 from kgrec.explain import Explanation, Subject, explain_item
@@ -30,8 +29,9 @@ from kgrec.items import Edge, Item, tables_of
 from kgrec.model.channels import Matrix, TextVectors, learn_channels
 from kgrec.ranker import Ranker, UserBatch
 from kgrec.retrieval import top_k
-from kgrec.rows import RowEncoder
+from kgrec.rows import RowEncoder, RowParts
 from kgrec.text import TextEncoder
+from kgrec.text_memory import TextMemory
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +43,11 @@ class _State:
     row_encoder: RowEncoder
     mixing: Mixing
     core_ids: pa.StringArray
+    histories: sparse.csr_array
+    is_cold: NDArray[np.bool_]
     seed: int
     validation: dict[str, object]
     text_fingerprint: str
-
-    @cached_property
-    def histories(self) -> sparse.csr_array:
-        return self.graph.interaction_matrix()
-
-    @cached_property
-    def is_cold(self) -> NDArray[np.bool_]:
-        return self.graph.is_cold
 
 
 class Recommender(Ranker):
@@ -88,6 +82,7 @@ class Recommender(Ranker):
         self._device = device
         self._encoder = encoder
         self._state: _State | None = None
+        self._memory: TextMemory | None = None
         self._changing = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -113,6 +108,12 @@ class Recommender(Ranker):
                 device=self._device,
             )
         return self._encoder
+
+    @property
+    def _text_memory(self) -> TextMemory:
+        if self._memory is None or self._memory.encoder is not self.encoder:
+            self._memory = TextMemory(self.encoder)
+        return self._memory
 
     @property
     def validation(self) -> dict[str, object]:
@@ -174,6 +175,8 @@ class Recommender(Ranker):
             RowEncoder.of(channels),
             fit.mixing,
             graph.items.ids.take(pa.array(fit.core)),
+            graph.interaction_matrix(),
+            graph.is_cold,
             seed,
             _describe(fit),
             self.encoder.fingerprint,
@@ -219,7 +222,13 @@ class Recommender(Ranker):
             head = state.catalogue.head
             rows = [channel.encode(graph, vectors) for channel in head.network.channels]
             catalogue = Catalogue.compute(head, core, rows, len(graph.items))
-            self._state = replace(state, graph=graph, catalogue=catalogue)
+            self._state = replace(
+                state,
+                graph=graph,
+                catalogue=catalogue,
+                histories=graph.interaction_matrix(),
+                is_cold=graph.is_cold,
+            )
 
     def add_items(self, items: Iterable[Item] | GraphTables) -> None:
         """Add items, other entities and edges, and rank the new items at once.
@@ -320,11 +329,15 @@ class Recommender(Ranker):
             rows: list[Matrix] = []
             if len(stale):
                 self._check_encoder(state)
-                rows = state.row_encoder.encode(graph, stale, self._encode)
+                rows = state.row_encoder.encode(graph, stale, self._text_memory.encode_graph)
             moved = catalogue.moved(change.item_moves, core, stale, rows, len(graph.items))
             if moved.is_sparse:
                 moved = moved.compact()
-            self._state = replace(state, graph=graph, catalogue=moved)
+            histories = move_histories(state.histories, change)
+            is_cold = np.bincount(histories.indices, minlength=len(graph.items)) == 0
+            self._state = replace(
+                state, graph=graph, catalogue=moved, histories=histories, is_cold=is_cold
+            )
 
     def explain(self, user: str, item: str, n: int = 5) -> pd.DataFrame:
         """Say what of a user's history speaks for an item, and how they relate.
@@ -409,11 +422,12 @@ class Recommender(Ranker):
         state = self._fitted
         position = int(state.graph.positions(state.graph.schema.item, [item])[0])
         used = self._history(user, history).indices.astype(np.int64)
-        rows: list[Matrix] = []
+        parts: list[RowParts] = []
         if state.catalogue.by_content[position]:
             self._check_encoder(state)
-            rows = state.row_encoder.encode(state.graph, np.array([position]), self._encode)
-        subject = Subject(state.graph, state.catalogue, state.mixing, used, position, rows)
+            encode = self._text_memory.encode_graph
+            parts = state.row_encoder.take_apart(state.graph, position, encode)
+        subject = Subject(state.graph, state.catalogue, state.mixing, used, position, parts)
         return explain_item(subject, n)
 
     def score_without(
@@ -461,7 +475,7 @@ class Recommender(Ranker):
                 state.mixing.mix(catalogue.scores(histories), catalogue.by_content)[0, position]
             )
         self._check_encoder(state)
-        rows = state.row_encoder.encode(graph, np.array([position]), self._encode)
+        rows = state.row_encoder.encode(graph, np.array([position]), self._text_memory.encode_graph)
         everybody = np.arange(len(graph.items))
         other = catalogue.moved(
             everybody, catalogue.core, np.array([position]), rows, len(everybody)
@@ -535,6 +549,8 @@ class Recommender(Ranker):
             RowEncoder.of(saved.catalogue.head.network.channels),
             saved.mixing,
             saved.core_ids,
+            saved.graph.interaction_matrix(),
+            saved.graph.is_cold,
             saved.seed,
             saved.validation,
             saved.text_fingerprint,

@@ -23,6 +23,7 @@ from kgrec.model.channels import (
     TermChannel,
     TextVectors,
 )
+from kgrec.model.neighbours import joined_neighbours
 from kgrec.model.vocabulary import Vocabulary
 
 EncodeGraph = Callable[[KnowledgeGraph], TextVectors]
@@ -50,6 +51,28 @@ class IndexedVocabulary(Vocabulary):
     def columns_of(self, keys: pa.StringArray) -> NDArray[np.int64]:
         """Find the column of each key, [K'], -1 for an unknown one."""
         return np.array([self.columns.get(key, -1) for key in keys.to_pylist()], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowParts:
+    """An item's row of one channel, as the sum of what it owes to each key.
+
+    Parameters
+    ----------
+    rows
+        [T, D]: they sum to the item's row.
+    keys
+        What each comes from, a word or ``type/id`` of a node; None for a text or features.
+    """
+
+    rows: Matrix
+    keys: list[str | None]
+
+    def total(self) -> Matrix:
+        """Sum the parts up to the item's row, [1, D]."""
+        if isinstance(self.rows, np.ndarray):
+            return self.rows.sum(axis=0, keepdims=True)
+        return sparse.csr_array(np.ones((1, self.rows.shape[0]), np.float32) @ self.rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +125,67 @@ class RowEncoder:
         part, positions = neighbourhood_of(graph, items)
         vectors = encode_texts(part)
         return [channel.encode(part, vectors)[positions] for channel in self.channels]
+
+    def take_apart(
+        self, graph: KnowledgeGraph, item: int, encode_texts: EncodeGraph
+    ) -> list[RowParts]:
+        """Say what an item's rows are made of.
+
+        Parameters
+        ----------
+        graph
+            The graph.
+        item
+            Position of the item.
+        encode_texts
+            Called with the part of the graph that reaches the item.
+
+        Returns
+        -------
+        list of RowParts
+            One a channel.
+        """
+        part, positions = neighbourhood_of(graph, np.array([item]))
+        vectors = encode_texts(part)
+        return [_take_apart(channel, part, int(positions[0]), vectors) for channel in self.channels]
+
+
+def _take_apart(
+    channel: Channel, graph: KnowledgeGraph, item: int, vectors: TextVectors
+) -> RowParts:
+    match channel:
+        case TermChannel() | NeighbourChannel() | FarChannel():
+            row = channel.encode(graph, vectors)[[item]]
+            by_key = sparse.csr_array(sparse.diags_array(row.data)) @ _columns(row)
+            return RowParts(sparse.csr_array(by_key), _names(channel.vocabulary.keys, row.indices))
+        case RelatedItemChannel():
+            near = joined_neighbours(graph, channel.relations)
+            row = channel.vocabulary.encode(near.adjacency, near.keys)[[item]]
+            by_key = sparse.csr_array(channel.anchors.T)[row.indices].multiply(row.data[:, None])
+            length = float(np.linalg.norm(by_key.sum(axis=0)))
+            keys = _names(channel.vocabulary.keys, row.indices)
+            return RowParts(sparse.csr_array(by_key / (length or 1.0)), keys)
+        case NeighbourVectorChannel():
+            near = joined_neighbours(graph, channel.relations)
+            texts = np.concatenate([vectors[node_type] for node_type in near.node_types])
+            row = channel.vocabulary.weigh(near.adjacency, near.keys)[[item]]
+            by_node = channel.whitening.apply(texts[row.indices]) * row.data[:, None]
+            length = float(np.linalg.norm(by_node.sum(axis=0)))
+            return RowParts(by_node / np.float32(length or 1.0), _names(near.keys, row.indices))
+        case _:
+            return RowParts(channel.encode(graph, vectors)[[item]], [None])
+
+
+def _columns(row: sparse.csr_array) -> sparse.csr_array:
+    """Give a row for each entry of one row, with a one in its column."""
+    count = len(row.indices)
+    parts = (np.ones(count, np.float32), row.indices, np.arange(count + 1))
+    return sparse.csr_array(parts, shape=(count, row.shape[1]))
+
+
+def _names(keys: pa.StringArray, columns: NDArray[np.integer]) -> list[str | None]:
+    names: list[str | None] = keys.take(pa.array(columns)).to_pylist()
+    return names
 
 
 def _indexed(channel: Channel) -> Channel:

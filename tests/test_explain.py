@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,12 @@ import torch
 from kgrec import Config, Recommender, TextEncoder
 from kgrec.calibration import Mixing
 from kgrec.catalogue import Catalogue, Head
+from kgrec.changes import without_edges
+from kgrec.errors import SourceError
 from kgrec.explain import NOTHING_SHARED, USED_TOGETHER, Explanation, Subject, explain_item
 from kgrec.fitting import fit_network
 from kgrec.graph import KnowledgeGraph
+from kgrec.items import Edge
 from kgrec.model.channels import (
     Channel,
     Matrix,
@@ -28,11 +32,14 @@ from kgrec.model.network import Network
 from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 from kgrec.model.whitening import Whitening
+from kgrec.paths import steps_from
+from kgrec.rows import RowEncoder, RowParts
 from numpy.typing import NDArray
 from scipy import sparse
 
 from tests.baselines.worlds import checkerboard
 from tests.evaluation.worlds import make_graph
+from tests.live_world import live_graph
 
 COLUMNS = ["history_item", "contribution", "through", "channel", "shared", "path"]
 GENRES = {
@@ -59,6 +66,7 @@ class Fitted:
     graph: KnowledgeGraph
     catalogue: Catalogue
     rows: Sequence[Matrix]
+    by_hand: bool = False
 
     def explain(self, history: Sequence[str], item: str, n: int = 9) -> pd.DataFrame:
         return self.explanation(history, item, n).reasons
@@ -66,8 +74,13 @@ class Fitted:
     def explanation(self, history: Sequence[str], item: str, n: int = 9) -> Explanation:
         position = int(self.graph.items.positions([item])[0])
         used = np.sort(self.graph.items.positions(history))
-        rows = [matrix[[position]] for matrix in self.rows]
-        subject = Subject(self.graph, self.catalogue, Mixing(), used, position, rows)
+        encoder = RowEncoder(self.catalogue.head.network.channels)
+        parts = (
+            [RowParts(matrix[[position]], [None]) for matrix in self.rows]
+            if self.by_hand
+            else encoder.take_apart(self.graph, position, lambda _: {})
+        )
+        subject = Subject(self.graph, self.catalogue, Mixing(), used, position, parts)
         return explain_item(subject, n)
 
 
@@ -113,9 +126,10 @@ def test_a_word_that_two_items_share() -> None:
     assert reason["shared"] == "drama"  # 'red' and 'noir' are on one warm film only
 
 
-def test_a_channel_whose_columns_have_no_names() -> None:
+def test_related_items_are_told_by_the_neighbour_that_relates_them() -> None:
     (reason,) = fit("related").explain(["a"], "cold").to_dict("records")
-    assert (reason["channel"], reason["shared"]) == ("related items", None)
+    assert (reason["channel"], reason["shared"]) == ("neighbours", "genre/drama")
+    assert reason["path"] == "a → has_genre → drama ← has_genre ← cold"
 
 
 def test_items_that_have_nothing_in_common_claim_nothing(by_neighbours: Fitted) -> None:
@@ -183,7 +197,7 @@ def by_hand(teacher: list[list[float]], shares: list[float]) -> Fitted:
         Prominence.learn([matrix[:3] for matrix in rows], np.ones(3, np.int64)),
         0.0,
     )
-    return apply(graph, network, np.arange(3), rows)
+    return replace(apply(graph, network, np.arange(3), rows), by_hand=True)
 
 
 def whitening() -> Whitening:
@@ -220,3 +234,95 @@ def test_the_verbs(tiny_encoder: TextEncoder) -> None:
     pd.testing.assert_frame_equal(ranker.explain_for(used, "heist_new0", 3), frame)
     other = ranker.explain("heist_fan3", "space_new0", 9)["contribution"]
     assert other.sum() < ranker.explain("heist_fan3", "heist_new0", 9)["contribution"].sum()
+
+
+@pytest.fixture(scope="module")
+def live(tiny_encoder: TextEncoder) -> Recommender:
+    config = Config(steps=3, core_items=20)
+    return Recommender(config, encoder=tiny_encoder).fit(live_graph(), seed=1)
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 2.5])
+@pytest.mark.parametrize("item", ["film01", "film36", "film39"])
+def test_all_paths_together_are_the_score(item: str, sharpness: float, live: Recommender) -> None:
+    """By every kind of channel, whether the kernel is sharp or plain."""
+    ranker = copy.copy(live)
+    state = live._fitted
+    head = state.catalogue.head
+    propagation = copy.deepcopy(head.network.propagation)
+    propagation.sharpness = sharpness
+    sharp = replace(head, network=replace(head.network, propagation=propagation))
+    ranker._state = replace(state, catalogue=replace(state.catalogue, head=sharp))
+    ranker.update(ranker.graph)
+    assert len(head.network.channels) > 8
+    for user in ("person01", "person17"):
+        explanation = ranker.explanation(item, user=user, n=400)
+        listed = ranker.recommend(user, 1, items=[item], exclude_seen=False)["score"][0]
+        assert explanation.score == pytest.approx(listed, abs=1e-4)
+        for frame in (explanation.reasons, explanation.paths):
+            total = frame["contribution"].sum() + explanation.base
+            assert total == pytest.approx(listed, abs=1e-4)
+
+
+def test_paths_run_over_edges_of_the_graph(live: Recommender) -> None:
+    graph = live.graph
+    item = int(graph.items.positions(["film36"])[0])
+    joined = {
+        f"{step.node_type}/{graph.nodes[step.node_type].ids[step.node].as_py()}"
+        for step in steps_from(graph, "film", item)
+    }
+    paths = live.explanation("film36", user="person01", n=60).paths
+    named = paths[paths["channel"] == "neighbours"]
+    assert len(named) > 5
+    assert set(named["shared"]) <= joined | {"film/film36"}
+    assert named["path"].str.endswith("film36").all()
+
+
+def test_a_score_without_an_edge_is_that_of_a_graph_without_it(live: Recommender) -> None:
+    edge = Edge(relation="has_genre", node=genres_of(live.graph, "film36")[0])
+    claimed = live.score_without("film36", [edge], user="person01")
+    other = copy.copy(live)
+    other.update(without_edges(live.graph, "film36", [edge]))
+    (actual,) = other.recommend("person01", 1, items=["film36"])["score"]
+    assert claimed == pytest.approx(float(actual), abs=1e-6)
+    (score,) = live.recommend("person01", 1, items=["film36"])["score"]
+    assert claimed != pytest.approx(float(score), abs=1e-6)
+    warm = Edge(relation="has_genre", node=genres_of(live.graph, "film01")[0])
+    kept = live.score_without("film01", [warm], user="person01")
+    assert kept == pytest.approx(live.explanation("film01", user="person01").score, abs=1e-4)
+
+
+def test_an_edge_that_is_not_there(live: Recommender) -> None:
+    with pytest.raises(SourceError, match="lacks one of those edges"):
+        live.score_without("film36", [Edge(relation="follows", node="film01")], user="person01")
+    with pytest.raises(ValueError, match="either a user or a history"):
+        live.explanation("film36")
+
+
+def genres_of(graph: KnowledgeGraph, film: str) -> list[str]:
+    item = int(graph.items.positions([film])[0])
+    steps = steps_from(graph, "film", item)
+    ids = graph.nodes["genre"].ids
+    return [ids[step.node].as_py() for step in steps if step.relation == "has_genre"]
+
+
+def test_removing_the_top_path_costs_more_than_removing_another(live: Recommender) -> None:
+    """Deletion: what the explanation calls most important is what the score rests on most."""
+    first, other = [], []
+    for item in ("film33", "film35", "film36", "film37", "film38", "film39"):
+        genres = genres_of(live.graph, item)
+        for user in [f"person{i:02}" for i in range(0, 30, 3)]:
+            explanation = live.explanation(item, user=user, n=60)
+            named = [str(key).removeprefix("genre/") for key in explanation.paths["shared"]]
+            ranked = [genre for genre in named if genre in genres]
+            if not ranked:
+                continue
+            drops = {
+                genre: explanation.score
+                - live.score_without(item, [Edge(relation="has_genre", node=genre)], user=user)
+                for genre in genres
+            }
+            first.append(drops[ranked[0]])
+            other.append(np.mean([drops[genre] for genre in genres if genre != ranked[0]]))
+    assert len(first) > 30
+    assert np.mean(first) > np.mean(other) + 0.02
