@@ -41,7 +41,13 @@ from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 from kgrec.model.vocabulary import Vocabulary
 from kgrec.model.whitening import Whitening
-from kgrec.storage import is_empty_folder, load_graph, replace_folder, save_graph
+from kgrec.storage import (
+    finish_replacement,
+    is_empty_folder,
+    load_graph,
+    replace_folder,
+    save_graph,
+)
 
 FORMAT = "kgrec model"
 VERSION = 2
@@ -66,6 +72,9 @@ class SavedModel:
         As in the recommender; the catalogue is compact.
     text_fingerprint
         Fingerprint of the encoder that the texts were encoded with.
+    journal_position
+        Number of the last change of a journal that the model has in it; None where it was
+        trained and never had one.
     """
 
     config: Config
@@ -76,6 +85,7 @@ class SavedModel:
     seed: int
     validation: dict[str, object]
     text_fingerprint: str
+    journal_position: int | None = None
 
 
 def save_model(model: SavedModel, folder: str | Path) -> None:
@@ -124,6 +134,7 @@ def load_model(folder: str | Path) -> SavedModel:
         If the folder is no model, is incomplete, was altered, or is of another version.
     """
     place = Path(folder)
+    finish_replacement(place)
     _check_manifest(place)
     try:
         facts = json.loads((place / MODEL).read_text(encoding="utf-8"))
@@ -135,6 +146,59 @@ def load_model(folder: str | Path) -> SavedModel:
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         raise ArtifactError(
             f"the model in {place} is broken: {error}; train it again and save it anew"
+        ) from error
+
+
+def read_journal_position(folder: Path) -> int | None:
+    """Read which changes of a journal a saved model has in it.
+
+    Parameters
+    ----------
+    folder
+        Where the model was saved.
+
+    Returns
+    -------
+    int or None
+        Number of the last one; None for a model that was trained and not compacted.
+
+    Raises
+    ------
+    ArtifactError
+        If the file can't be read.
+    """
+    path = folder / MODEL
+    try:
+        position = json.loads(path.read_text(encoding="utf-8"))["journal_position"]
+        return None if position is None else int(position)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path} can't be read: {error}; train the model again") from error
+
+
+def digest_of_model(folder: Path) -> str:
+    """Tell one saved model from another.
+
+    Parameters
+    ----------
+    folder
+        Where it was saved.
+
+    Returns
+    -------
+    str
+        Hash of its manifest, which has the hashes of all its files.
+
+    Raises
+    ------
+    ArtifactError
+        If there is no model.
+    """
+    try:
+        return _digest(folder / MANIFEST)
+    except OSError as error:
+        raise ArtifactError(
+            f"{folder} holds no kgrec model: {MANIFEST} is missing; name a folder that "
+            "'kgrec train' has written"
         ) from error
 
 
@@ -184,6 +248,7 @@ def _write(model: SavedModel, folder: Path) -> None:
         "channels": [facts for facts, _, _ in channels],
         "validation": model.validation,
         "text_fingerprint": model.text_fingerprint,
+        "journal_position": model.journal_position,
     }
     (folder / MODEL).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     _write_manifest(folder)
@@ -228,6 +293,7 @@ def _assemble(
         int(facts["seed"]),
         facts["validation"],
         str(facts["text_fingerprint"]),
+        facts["journal_position"],
     )
 
 

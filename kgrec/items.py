@@ -1,9 +1,10 @@
-"""Items as they arrive one by one: what they are, what they say, and what they are joined with."""
+"""Items and interactions as they arrive one by one, and the changes that they make."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
@@ -106,3 +107,78 @@ def _triple(schema: GraphSchema, item: Item, edge: Edge) -> tuple[str, str, str,
     outwards = declared.head == kind and (declared.tail != kind or edge.direction == "out")
     head, tail = (item.id, edge.node) if outwards else (edge.node, item.id)
     return head, edge.relation, tail, edge.weight
+
+
+class Interaction(BaseModel):
+    """Somebody used an item."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    user: str = Field(min_length=1, description="id of the user, known or new")
+    item: str = Field(min_length=1, description="id of the item")
+    weight: float | None = Field(default=None, description="strength, a rating say")
+    time: int | None = Field(
+        default=None, ge=-(2**62), le=2**62, description="seconds since 1970, now by default"
+    )
+
+
+class PutItems(BaseModel):
+    """Items and other entities that are new, or that replace what was there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["put"] = "put"
+    items: tuple[Item, ...] = Field(min_length=1)
+
+
+class RemoveItems(BaseModel):
+    """Items that go, with their edges and interactions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["remove"] = "remove"
+    ids: tuple[str, ...] = Field(min_length=1)
+
+
+class AddInteractions(BaseModel):
+    """Who used what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["use"] = "use"
+    interactions: tuple[Interaction, ...] = Field(min_length=1)
+
+
+Change = Annotated[PutItems | RemoveItems | AddInteractions, Field(discriminator="kind")]
+"""One change of a live model: all of it happens, or nothing."""
+
+
+def log_of(interactions: Iterable[Interaction], *, timed: bool) -> pa.Table:
+    """Write interactions as a table.
+
+    Parameters
+    ----------
+    interactions
+        Who used what.
+    timed
+        Whether the graph's interactions have times: now stands for a time that is missing, or
+        times are left out.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns ``user`` and ``item``, ``weight`` where one has a weight, and ``time`` if timed.
+    """
+    listed = list(interactions)
+    columns = {
+        "user": pa.array([one.user for one in listed], pa.string()),
+        "item": pa.array([one.item for one in listed], pa.string()),
+    }
+    if any(one.weight is not None for one in listed):
+        columns["weight"] = pa.array([one.weight for one in listed], pa.float32())
+    if timed:
+        now = int(time.time())
+        columns["time"] = pa.array(
+            [now if one.time is None else one.time for one in listed], pa.int64()
+        )
+    return pa.table(columns)

@@ -25,7 +25,17 @@ from kgrec.errors import ConfigError, NotFittedError, SourceError, UnknownIdErro
 from kgrec.explain import Explanation, Subject, explain_item
 from kgrec.fitting import Fit, fit_network
 from kgrec.graph import GraphTables, KnowledgeGraph
-from kgrec.items import Edge, Item, tables_of
+from kgrec.items import (
+    AddInteractions,
+    Change,
+    Edge,
+    Interaction,
+    Item,
+    PutItems,
+    RemoveItems,
+    log_of,
+    tables_of,
+)
 from kgrec.model.channels import Matrix, TextVectors, learn_channels
 from kgrec.ranker import Ranker, UserBatch
 from kgrec.retrieval import top_k
@@ -286,33 +296,55 @@ class Recommender(Ranker):
         """
         self._change(empty_tables(), removed=[items] if isinstance(items, str) else list(items))
 
-    def add_interactions(self, interactions: pd.DataFrame | Iterable[tuple[str, str]]) -> None:
+    def add_interactions(
+        self, interactions: pd.DataFrame | Iterable[Interaction | tuple[str, str]]
+    ) -> None:
         """Take in who used what since: histories move, and cold items are cold no longer.
 
         Parameters
         ----------
         interactions
-            Pairs of user and item, or a frame with the columns ``user``, ``item`` and, where the
+            :class:`~kgrec.items.Interaction` or pairs of user and item, which happened now where
+            they have no time; or a frame with the columns ``user``, ``item`` and, where the
             graph has them, ``time`` and ``weight``.  A new user needs nothing else.
 
         Raises
         ------
         SourceError
-            If an item is not there, or times are given here and not in the graph or the other
+            If an item is not there, or a frame has times and the graph has none or the other
             way round; the recommender is unchanged.
         """
         if isinstance(interactions, pd.DataFrame):
             log = pa.Table.from_pandas(interactions, preserve_index=False)
         else:
-            pairs = list(interactions)
-            log = pa.table(
-                {
-                    name: pa.array([pair[side] for pair in pairs], pa.string())
-                    for side, name in enumerate(("user", "item"))
-                }
-            )
+            listed = [
+                one if isinstance(one, Interaction) else Interaction(user=one[0], item=one[1])
+                for one in interactions
+            ]
+            log = log_of(listed, timed=self.graph.interactions.time is not None)
         nothing = empty_tables()
         self._change(GraphTables(nothing.entities, nothing.relations, log))
+
+    def apply(self, change: Change) -> None:
+        """Carry out a change of whatever kind.
+
+        Parameters
+        ----------
+        change
+            Items to put or to remove, or interactions.
+
+        Raises
+        ------
+        SourceError, UnknownIdError, ConfigError
+            As the verb of that kind; the recommender is unchanged.
+        """
+        match change:
+            case PutItems(items=items):
+                self.put_items(items)
+            case RemoveItems(ids=ids):
+                self.remove_items(ids)
+            case AddInteractions(interactions=interactions):
+                self.add_interactions(interactions)
 
     def _tables(self, items: Iterable[Item] | GraphTables) -> GraphTables:
         return items if isinstance(items, GraphTables) else tables_of(self.graph.schema, items)
@@ -491,13 +523,15 @@ class Recommender(Ranker):
         position = self.graph.positions(self.graph.schema.user, [str(user)])
         return self.histories[position]
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, journal_position: int | None = None) -> None:
         """Save the model and its graph: safetensors, Parquet and JSON.
 
         Parameters
         ----------
         folder
             Where to; a model that was saved there is replaced at once, or not at all.
+        journal_position
+            Number of the last change of a journal that the model has in it.
 
         Raises
         ------
@@ -516,6 +550,7 @@ class Recommender(Ranker):
             state.seed,
             state.validation,
             state.text_fingerprint,
+            journal_position,
         )
         save_model(saved, folder)
 

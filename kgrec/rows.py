@@ -71,7 +71,7 @@ class RowParts:
     def total(self) -> Matrix:
         """Sum the parts up to the item's row, [1, D]."""
         if isinstance(self.rows, np.ndarray):
-            return self.rows.sum(axis=0, keepdims=True)
+            return np.asarray(self.rows.sum(axis=0, keepdims=True), dtype=np.float32)
         return sparse.csr_array(np.ones((1, self.rows.shape[0]), np.float32) @ self.rows)
 
 

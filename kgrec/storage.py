@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +122,23 @@ def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
         if target.exists():
             target.rename(old)
         _rename(new, target, old)
+
+
+def finish_replacement(target: Path) -> None:
+    """Put a folder in place that was written whole when a crash kept it from being renamed.
+
+    Parameters
+    ----------
+    target
+        Where it should be; nothing happens if something is there.
+    """
+    if target.exists():
+        return
+    for beside in sorted(target.parent.glob(f".{target.name}.*")):
+        if (beside / "old").is_dir() and (beside / "new").is_dir():  # between the two renamings
+            (beside / "new").rename(target)
+            shutil.rmtree(beside, ignore_errors=True)
+            return
 
 
 def _rename(new: Path, target: Path, old: Path) -> None:
