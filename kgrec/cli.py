@@ -42,6 +42,7 @@ from kgrec.commands.schema import schema_app
 from kgrec.commands.sync import sync
 from kgrec.commands.write_back import write_back
 from kgrec.errors import ConfigError, KgrecError, SourceError
+from kgrec.service.command import serve
 from kgrec.terminal import (
     announce,
     frame_records,
@@ -335,6 +336,9 @@ def evaluate(
         return
     title = _describe_users(measured[0].report)
     make_console().print(measured_table(measured, intervals=confidence, title=escape(title)))
+
+
+app.command(epilog="Example: kgrec serve shop.kgrec --port 8000")(serve)
 
 
 def main() -> None:

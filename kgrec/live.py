@@ -60,6 +60,7 @@ class LiveModel:
         self.folder = Path(folder)
         self.read_only = read_only
         self.skipped = 0
+        self.is_warm = False
         self._encoder = encoder
         self._journal = Journal(journal_path(self.folder))
         self._changing = threading.RLock()
@@ -76,6 +77,17 @@ class LiveModel:
     def version(self) -> str:
         """Hash that tells the saved model from others."""
         return self._loaded.digest
+
+    def warm_up(self) -> None:
+        """Load the text model now, rather than when the first new item arrives.
+
+        Raises
+        ------
+        ArtifactError
+            If it is not to be had.
+        """
+        self._loaded.recommender.encoder.load()
+        self.is_warm = True
 
     def current(self) -> Recommender:
         """Give the recommender with all changes in it that were acknowledged before.

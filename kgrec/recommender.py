@@ -43,6 +43,8 @@ from kgrec.rows import RowEncoder, RowParts
 from kgrec.text import TextEncoder
 from kgrec.text_memory import TextMemory
 
+AUDIENCE_BLOCK = 4_096  # users whose histories are written over the core items at once
+
 
 @dataclass(frozen=True, eq=False)
 class _State:
@@ -514,6 +516,53 @@ class Recommender(Ranker):
         )
         scores = state.mixing.mix(other.scores(histories), other.by_content)
         return float(scores[0, position])
+
+    def audience(self, item: str, n: int = 10) -> pd.DataFrame:
+        """Find the users who would get an item, a new one say.
+
+        Parameters
+        ----------
+        item
+            Id of the item.
+        n
+            How many users at most.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``user``, ``score`` and ``rank`` (the item's place in the user's list, from
+            1), the greatest score first; users who have used it already are left out.
+
+        Raises
+        ------
+        UnknownIdError
+            If the item is not in the graph.
+        """
+        self = copy.copy(self)  # one state for the whole answer
+        state = self._fitted
+        position = int(state.graph.positions(state.graph.schema.item, [item])[0])
+        raw = np.full(len(state.graph.users), -np.inf, np.float32)
+        column = state.catalogue.column(position)
+        for start in range(0, len(raw), AUDIENCE_BLOCK):
+            block = state.histories[start : start + AUDIENCE_BLOCK]
+            scores = state.catalogue.core_histories(block) @ column
+            seen = np.asarray(block[:, [position]].sum(axis=1)) > 0
+            unknown = np.diff(block.indptr) == 0
+            raw[start : start + AUDIENCE_BLOCK] = np.where(seen | unknown, -np.inf, scores)
+        users = top_k(raw[None], n)[0][0]
+        users = users[users >= 0]
+        records = [self._place_of(int(user), position) for user in users]
+        frame = pd.DataFrame(records, columns=["score", "rank"])
+        frame.insert(0, "user", state.graph.users.ids.take(pa.array(users)).to_pylist())
+        return frame
+
+    def _place_of(self, user: int, item: int) -> tuple[float, int]:
+        """Find an item's score for a user and its place in the user's list."""
+        batch = UserBatch(self.histories[[user]], np.array([user]))
+        scores = self._score(batch)[0]
+        score = scores[item]
+        scores[batch.histories.indices] = -np.inf
+        return float(score), int((scores > score).sum() + (scores[:item] == score).sum()) + 1
 
     def _history(self, user: str | None, history: Iterable[str] | None) -> sparse.csr_array:
         if (user is None) == (history is None):

@@ -160,6 +160,16 @@ class TextEncoder:
             digest.update(f"\n{path.name} {content}".encode())
         return digest.hexdigest()
 
+    def load(self) -> None:
+        """Load the model now, rather than with the first text that is not in the cache.
+
+        Raises
+        ------
+        ArtifactError
+            If the model is not to be had or is broken.
+        """
+        self._network  # noqa: B018  made when it is first needed
+
     def encode(self, texts: Sequence[str | None] | pa.Array) -> NDArray[np.float32]:
         """Encode texts.
 
