@@ -77,6 +77,8 @@ def make_app(live: LiveModel, settings: ServiceSettings, tokens: Tokens) -> Fast
         title="kgrec",
         summary="Recommendations of items that nobody has used yet, from a knowledge graph",
         version="1",
+        docs_url=None,  # both load their scripts from another host
+        redoc_url=None,
         lifespan=lambda _: _look_after(live, settings),
         responses=RESPONSES,
     )

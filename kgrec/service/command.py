@@ -77,7 +77,7 @@ def serve(
     read_tokens(settings)
     digest_of_model(model)
     to_environment(settings)
-    announce(f"serving {model} at http://{host}:{port}/ (the API at /docs)")
+    announce(f"serving {model} at http://{host}:{port}/ (described in /openapi.json)")
     with tempfile.TemporaryDirectory(prefix="kgrec-metrics-") as shared:
         if workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
