@@ -46,7 +46,9 @@ class Item(BaseModel):
     type: str | None = Field(default=None, description="node type; that of the items by default")
     text: str | None = Field(default=None, description="what it says about itself")
     features: tuple[float, ...] | None = Field(
-        default=None, description="numbers of another modality, as long as those of other items"
+        default=None,
+        min_length=1,
+        description="numbers of another modality, as long as those of other items",
     )
     edges: tuple[Edge, ...] = Field(default=(), description="what it is joined with")
 
