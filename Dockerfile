@@ -5,7 +5,7 @@ WORKDIR /opt/kgrec
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY kgrec kgrec
 COPY graph_schema graph_schema
-RUN pip install --no-cache-dir --constraint constraints.txt '.[offline]'
+RUN pip install --no-cache-dir --constraint constraints.txt '.[offline,serve]'
 
 ENV HF_HUB_OFFLINE=1 KGREC_CACHE=/var/cache/kgrec
 RUN useradd --create-home kgrec && install --directory --owner kgrec /var/cache/kgrec /work

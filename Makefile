@@ -10,7 +10,7 @@ NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-neo4j lint format bench-quality bench-ingest test-lowest clean
+.PHONY: help demo test test-neo4j lint format bench-quality bench-ingest bench-serve test-lowest clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench-quality: $(VENV)/installed-test  ## measure how good the recommendations a
 
 bench-ingest: $(VENV)/installed-test  ## measure reading and writing back
 	$(BIN)/python -m benchmarks.ingest
+
+bench-serve: $(VENV)/installed-test  ## measure how fast kgrec serves and takes in new items
+	$(BIN)/python -m benchmarks.serve $(if $(DATA),--data $(DATA))
 
 $(LOWEST)/installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)

@@ -147,7 +147,7 @@ def top_products(
     k = min(k, len(items))
     columns = np.empty((len(queries), k), np.int64)
     products = np.empty((len(queries), k), np.float32)
-    for start in range(0, len(queries), QUERY_BLOCK):
+    for start in range(0, len(queries) if k else 0, QUERY_BLOCK):
         part = slice(start, start + QUERY_BLOCK)
         block = torch.from_numpy(np.ascontiguousarray(queries[part])).to(device)
         found, values = _scan(block, items, k)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import kgrec.retrieval
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from kgrec.retrieval import top_k
+from kgrec.retrieval import top_k, top_products
 from numpy.typing import NDArray
 
 VALUES = st.sampled_from([-np.inf, -2.0, 0.0, 0.5, 1.0, 7.0])
@@ -40,3 +41,33 @@ def test_no_rows_and_no_columns() -> None:
 def test_a_negative_length_is_refused() -> None:
     with pytest.raises(ValueError, match="-1 items"):
         top_k(np.zeros((1, 4), np.float32), -1)
+
+
+@given(SCORES, st.integers(0, 12), st.integers(1, 5), st.integers(1, 5))
+def test_products_by_blocks(
+    vectors: NDArray[np.float32], k: int, queries_at_once: int, items_at_once: int
+) -> None:
+    items = np.nan_to_num(vectors, neginf=-3.0)
+    queries = items[:3]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kgrec.retrieval, "QUERY_BLOCK", queries_at_once)
+        patch.setattr(kgrec.retrieval, "ITEM_BLOCK", items_at_once)
+        columns, values = top_products(queries, items, k)
+    expected, best = top_k(queries @ items.T, k)
+    np.testing.assert_array_equal(columns, expected)
+    np.testing.assert_allclose(values, best, rtol=1e-6)
+
+
+@pytest.mark.parametrize("width", [255, 256, 1_000, 4_097])
+@pytest.mark.parametrize("distinct", [3, 10_000])
+def test_wide_rows_by_pieces(width: int, distinct: int) -> None:
+    """With few distinct values most of the best are ties, which go to the lower column."""
+    random = np.random.default_rng(width)
+    scores = random.integers(0, distinct, (7, width)).astype(np.float32)
+    scores[0, 10:] = -np.inf
+    for k in (1, 20, 100):
+        columns, values = top_k(scores, k)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        expected = np.take_along_axis(scores, order, axis=1)
+        np.testing.assert_array_equal(values, expected)
+        np.testing.assert_array_equal(columns, np.where(expected == -np.inf, -1, order))
