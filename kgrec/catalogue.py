@@ -2,8 +2,9 @@
 
 ``scores = histories @ weights``.  The columns of the core items (warm, and used often enough)
 are collaborative; every other column is the head's answer to the item's content,
-``teacher @ (K_ww + ridge)^-1 @ K_wi``, and depends on that item alone.  So an item that arrives
-is one column more, and nobody who reads meanwhile sees anything but the columns of before.
+``teacher @ (K_ww + ridge)^-1 @ K_wi`` times the gain of its prominence, and depends on that item
+alone.  So an item that arrives is one column more, and nobody who reads meanwhile sees anything
+but the columns of before.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def test_the_strongest_reasons_first(by_neighbours: Fitted) -> None:
         by_neighbours.explain(["a"], "cold", -1)
 
 
-def by_hand(teacher: list[list[float]], shares: list[float]) -> Fitted:
+def by_hand(teacher: list[list[float]], shares: list[float], strength: float = 0.0) -> Fitted:
     """Make three warm films and one cold, of two channels, and say who teaches whom."""
     graph = make_graph(dict.fromkeys(["a", "b", "c", "d"]), [("u", film) for film in "abc"])
     # channels: d is a little like a by the first, and just like b by the second
@@ -194,8 +194,8 @@ def by_hand(teacher: list[list[float]], shares: list[float]) -> Fitted:
         torch.zeros(3, 3),
         torch.tensor(teacher),
         torch.eye(3),
-        Prominence.learn([matrix[:3] for matrix in rows], np.ones(3, np.int64)),
-        0.0,
+        Prominence.learn([matrix[:3] for matrix in rows], np.array([9, 3, 1])),
+        strength,
     )
     return replace(apply(graph, network, np.arange(3), rows), by_hand=True)
 
@@ -216,6 +216,19 @@ def test_the_channel_by_its_share() -> None:
     for shares, channel in (([1.0, 1.0], "second"), ([9.0, 1.0], "first")):
         frame = by_hand(teacher, shares).explain(["c"], "d")
         assert frame["channel"].tolist() == [channel]
+
+
+def test_paths_of_a_prominent_item_leave_no_rest() -> None:
+    """The plain kernel of items that share something: all of the score runs over paths."""
+    teacher = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [5.0, 0.1, 0.0]]
+    for strength in (0.0, 20.0):
+        explained = by_hand(teacher, [1.0, 1.0], strength)
+        explanation = explained.explanation(["c"], "d")
+        rest = explanation.paths["contribution"].iloc[-1]
+        assert rest == pytest.approx(0, abs=1e-5)
+        assert explanation.score - explanation.base > 1
+    rows = [matrix[[3]] for matrix in explained.rows]
+    assert explained.catalogue.head.network.gain(rows).item() > 1.1
 
 
 def test_no_history_no_reasons(by_neighbours: Fitted) -> None:
@@ -251,7 +264,8 @@ def test_all_paths_together_are_the_score(item: str, sharpness: float, live: Rec
     head = state.catalogue.head
     propagation = copy.deepcopy(head.network.propagation)
     propagation.sharpness = sharpness
-    sharp = replace(head, network=replace(head.network, propagation=propagation))
+    network = replace(head.network, propagation=propagation, prominence_strength=0.5)
+    sharp = replace(head, network=network)
     ranker._state = replace(state, catalogue=replace(state.catalogue, head=sharp))
     ranker.update(ranker.graph)
     assert len(head.network.channels) > 8

@@ -1,0 +1,110 @@
+"""The network applied to a catalogue, against the formula."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from kgrec.catalogue import Catalogue, Head
+from kgrec.model.channels import FeatureChannel
+from kgrec.model.network import Network
+from kgrec.model.prominence import Prominence
+from kgrec.model.propagation import Propagation
+from kgrec.model.whitening import Whitening
+from numpy.typing import NDArray
+from scipy import sparse
+
+CORE = np.array([0, 2, 3, 5])
+OTHER = np.array([1, 4, 6])
+RIDGE = 0.3
+
+
+def draw(*shape: int, seed: int) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+ROWS = draw(7, 3, seed=0)
+TYPICAL = np.array([0.5, 0.1, 0.2, 0.0], np.float32)
+
+
+def make_network() -> Network:
+    kernel = ROWS[CORE] @ ROWS[CORE].T + RIDGE * np.eye(4, dtype=np.float32)
+    whitening = Whitening(np.zeros(3, np.float32), np.eye(3, dtype=np.float32))
+    return Network(
+        (FeatureChannel("features", whitening),),
+        Propagation([1.0], 0.0),
+        torch.as_tensor(draw(4, 4, seed=1)),
+        torch.as_tensor(draw(4, 4, seed=2)),
+        torch.as_tensor(np.linalg.inv(kernel)),
+        Prominence.learn([ROWS[CORE]], np.arange(1, 5)),
+        0.0,
+    )
+
+
+def apply(network: Network, rows: NDArray[np.float32] = ROWS) -> Catalogue:
+    head = Head.of(network, [rows[CORE]], TYPICAL)
+    return Catalogue.compute(head, CORE, [rows], len(rows))
+
+
+def columns(catalogue: Catalogue) -> NDArray[np.float32]:
+    return np.stack([catalogue.column(item) for item in range(len(ROWS))], axis=1)
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return apply(make_network())
+
+
+def test_core_items_are_collaborative_and_others_by_content(catalogue: Catalogue) -> None:
+    kernel = ROWS[CORE] @ ROWS[CORE].T + RIDGE * np.eye(4)
+    projection = np.linalg.solve(kernel, ROWS[CORE] @ ROWS[OTHER].T)
+    np.testing.assert_allclose(catalogue.projections(OTHER), projection.T, atol=1e-4)
+    weights = columns(catalogue)
+    np.testing.assert_array_equal(weights[:, CORE], draw(4, 4, seed=1))
+    np.testing.assert_allclose(weights[:, OTHER], draw(4, 4, seed=2) @ projection, atol=1e-4)
+    assert np.flatnonzero(catalogue.by_content).tolist() == OTHER.tolist()
+
+
+def test_a_core_item_speaks_for_itself_and_others_through_it(catalogue: Catalogue) -> None:
+    used = np.zeros((3, 7), np.float32)
+    used[0, 2] = used[1, 4] = used[2, 4] = used[2, 5] = 1
+    written = catalogue.core_histories(sparse.csr_array(used)).toarray()
+    through = catalogue.projections(np.array([4]))[0]
+    expected = [np.eye(4)[1], through, through + np.eye(4)[3]]
+    np.testing.assert_allclose(written, np.array(expected), atol=1e-6)
+    scores = catalogue.scores(sparse.csr_array(used))
+    np.testing.assert_allclose(scores, written @ columns(catalogue), atol=1e-5)
+    assert scores.dtype == np.float32
+
+
+def test_nobody_gets_what_a_typical_history_gives(catalogue: Catalogue) -> None:
+    scores = catalogue.scores(sparse.csr_array(np.zeros((1, 7), np.float32)))
+    np.testing.assert_allclose(scores[0], TYPICAL @ columns(catalogue), atol=1e-5)
+
+
+def test_the_score_of_one_user_is_that_in_the_batch(catalogue: Catalogue) -> None:
+    used = sparse.csr_array((draw(20, 7, seed=5) > 0.5).astype(np.float32))
+    together = catalogue.scores(used)
+    alone = np.concatenate([catalogue.scores(used[[row]]) for row in range(20)])
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+
+
+def test_prominent_items_gain_and_core_items_stay() -> None:
+    silent = np.where((np.arange(7) < 4)[:, None], ROWS, 0.0).astype(np.float32)
+    prominence = Prominence.learn([silent], np.array([9, 9, 9, 9, 1, 1, 1]))
+    plain = replace(make_network(), prominence=prominence)
+    without, with_gain = (
+        apply(replace(plain, prominence_strength=power), silent) for power in (0.0, 0.5)
+    )
+    gain = np.exp(0.5 * prominence.of([silent]))[OTHER]
+    assert gain[0] > 1 > gain[1]
+    np.testing.assert_array_equal(columns(with_gain)[:, CORE], columns(without)[:, CORE])
+    expected = columns(without)[:, OTHER] * gain
+    np.testing.assert_allclose(columns(with_gain)[:, OTHER], expected, rtol=1e-5)
+    np.testing.assert_array_equal(with_gain.projections(OTHER), without.projections(OTHER))
+    nobody = sparse.csr_array(np.zeros((1, 7), np.float32))
+    np.testing.assert_allclose(
+        with_gain.scores(nobody)[0, OTHER], without.scores(nobody)[0, OTHER] * gain, rtol=1e-5
+    )
