@@ -1,0 +1,391 @@
+"""How fast graphs come in and results go back, and what happens when that fails.
+
+``python -m benchmarks.ingest --data SOURCE`` takes every time in a process of its own, peers in
+turn with kgrec, and writes ``ingest.json`` and ``ingest.md``.  Each figure is the median of three
+runs; peak memory is what a process took beyond its imports.
+
+- Bolt: the queries of the schema "recommendations" on Neo4j's film graph, in a server on loopback.
+- RDF: parse and three queries, against rdflib doing the same.
+- Growth: a made-up graph of 100 thousand to 5 million edges, from an embedded database and tables.
+- Write-back: 100,000 recommendations, and processes that are killed while they write.
+- Faults: what is answered, and after how long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import neo4j
+import pyarrow as pa
+from kgrec.errors import KgrecError
+from kgrec.property_graph import NodeFile, load_into_neo4j
+from kgrec.schema import GraphSchema
+from kgrec.sources import neo4j_tables
+
+from benchmarks.bolt_server import BoltServer, running_server
+from benchmarks.faults import SCHEMA, count_kinds, read_broken
+from benchmarks.ingest_run import make_synthetic
+from benchmarks.neo4j_examples import recommendations_graph
+
+Result = dict[str, Any]
+
+REPEATS = 3
+KILLS = 6
+USERS = 10_000  # ten recommendations each
+SIZES = (100_000, 1_000_000, 5_000_000)
+RDF_FILES = ("neo4j-recs", "ml1m-kg")
+PARTS = ("bolt", "rdf", "growth", "write_back", "faults")
+
+
+def measure_bolt(data: Path, server: BoltServer) -> Result:
+    """Read the film graph by kgrec, by the driver into columns, and into a naive frame."""
+    source = data / "neo4j-recs"
+    if not source.is_dir():
+        return {"skipped": f"{source} is not there"}
+    load_into_neo4j(*recommendations_graph(source), server.uri, **server.where)
+    runs = {
+        "kgrec, tables": ("bolt", {"how": "tables"}),
+        "kgrec, checked graph": ("bolt", {"how": "graph"}),
+        "driver into columns": ("driver", {"how": "columns"}),
+        "driver, frame of dicts": ("driver", {"how": "frame"}),
+    }
+    found = _in_turn({name: (kind, {**_address(server), **a}) for name, (kind, a) in runs.items()})
+    for row in found.values():
+        row["rows_a_second"] = round(row["rows"] / row["seconds"])
+    peer, naive = found["driver into columns"], found["driver, frame of dicts"]
+    ours = found["kgrec, tables"]
+    return {
+        "runs": found,
+        "rate against the driver": round(ours["rows_a_second"] / peer["rows_a_second"], 2),
+        "memory against the frame": round(ours["peak_mb"] / naive["peak_mb"], 2),
+    }
+
+
+def measure_rdf(data: Path) -> Result:
+    """Parse and query by kgrec and by rdflib."""
+    result: Result = {}
+    for name in RDF_FILES:
+        path = data / name / "kg.nt.gz"
+        if not path.is_file():
+            result[name] = {"skipped": f"{path} is not there"}
+            continue
+        runs = {
+            "kgrec": ("rdf", {"how": "kgrec", "path": str(path)}),
+            "rdflib": ("rdf", {"how": "rdflib", "path": str(path)}),
+        }
+        found = _in_turn(runs)
+        ours, peer = found["kgrec"], found["rdflib"]
+        result[name] = {
+            "runs": found,
+            "times as fast": round(peer["seconds"] / ours["seconds"], 1),
+            "memory": round(ours["peak_mb"] / peer["peak_mb"], 2),
+        }
+    return result
+
+
+def measure_growth(work: Path) -> Result:
+    """Read made-up graphs of three sizes."""
+    result: Result = {how: {} for how in ("cypher", "parquet", "tsv")}
+    for size in SIZES:
+        folder = work / str(size)
+        make_synthetic(folder, size)
+        runs = {how: ("synthetic", {"how": how, "path": str(folder)}) for how in result}
+        for how, row in _in_turn(runs).items():
+            result[how][f"{size:,}"] = row
+    for rows in result.values():
+        small, large = (rows[f"{size:,}"] for size in SIZES[1:])
+        times = SIZES[2] / SIZES[1]
+        rows["growth"] = {
+            "seconds": round(large["seconds"] / small["seconds"] / times, 2),
+            "memory": round(large["peak_mb"] / small["peak_mb"] / times, 2),
+        }
+    return result
+
+
+def measure_write_back(server: BoltServer) -> Result:
+    """Write 100,000 recommendations, and kill processes while they do."""
+    users = pa.table({"id": [f"user{n}" for n in range(USERS)]})
+    items = pa.table({"id": [f"item{n}" for n in range(1000)]})
+    nodes = [NodeFile("BenchUser", "id", users), NodeFile("BenchItem", "id", items)]
+    load_into_neo4j(nodes, [], server.uri, **server.where)
+    result: Result = {}
+    for how in ("at_once", "by_user"):
+        rows = [
+            _run("write_back", _writing(server, how, run), server) for run in range(1, REPEATS + 1)
+        ]
+        best = _median(rows)
+        result[how] = {**best, "rows_a_second": round(best["rows"] / best["seconds"])}
+    seconds = result["at_once"]["seconds"]
+    draw = random.Random(0)  # noqa: S311  no secrets
+    seen: list[str] = []
+    for kill in range(KILLS):
+        old = _visible(server)
+        _kill_within(_writing(server, "at_once", 10 + kill), server, seconds * draw.random())
+        new = _visible(server)
+        seen.append("old" if new == old else "new" if len(new) == 1 else "mixture")
+    result["killed"] = {kind: seen.count(kind) for kind in ("old", "new", "mixture")}
+    result["run after the kills"] = _run("write_back", _writing(server, "at_once", 30), server)
+    result["rows visible then"] = sum(_visible(server).values())
+    return result
+
+
+def measure_faults(server: BoltServer, work: Path) -> Result:
+    """Note what is answered to each fault, and after how long."""
+    sound = _schema_of(work / "sound", "UNWIND range(1, 9) AS n RETURN n AS id, 'film' AS type")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    result = {
+        "connection refused": _answer(lambda: neo4j_tables(f"bolt://127.0.0.1:{port}", sound)),
+        "wrong password": _answer(lambda: neo4j_tables(server.uri, sound, auth=("root", "wrong"))),
+        "10 MB in one text": _answer(
+            lambda: neo4j_tables(
+                server.uri,
+                _schema_of(work / "long", "RETURN 1 AS id, 'film' AS type, $text AS text"),
+                parameters={"text": "a" * 10_000_000},
+                **server.where,
+            )
+        ),
+    }
+    numbers = "UNWIND range(1, 5000) AS a UNWIND range(1, 5000) AS b"
+    slow = f"{numbers} UNWIND range(1, 99) AS c WITH count(*) AS n RETURN n AS id, 'film' AS type"
+    many = f"{numbers} RETURN a * 5000 + b AS id, 'film' AS type"
+    with _other_server(work / "impatient", command_timeout_ms=500) as other:
+        schema = _schema_of(work / "slow", slow)
+        result["a query that takes too long"] = _answer(
+            lambda: neo4j_tables(other.uri, schema, retry_seconds=1, **other.where)
+        )
+    with _other_server(work / "stopped") as other:
+        if other.process is None:
+            raise RuntimeError("the server has no process to stop")
+        stopping = threading.Timer(1.0, other.process.kill)
+        stopping.start()
+        schema = _schema_of(work / "many", many)
+        result["server stopped while it is read"] = _answer(
+            lambda: neo4j_tables(
+                other.uri, schema, retry_seconds=2, connection_timeout=1, **other.where
+            )
+        )
+        stopping.join()
+    (work / "broken").mkdir()
+    outcomes = list(read_broken(work / "broken", 200))
+    broken = count_kinds(outcomes)
+    broken["slowest, s"] = round(max(outcome.seconds for outcome in outcomes), 3)  # type: ignore[assignment]
+    return {"servers and values": result, "200 broken files": broken}
+
+
+@contextmanager
+def _other_server(folder: Path, **options: int) -> Iterator[BoltServer]:
+    folder.mkdir(parents=True)
+    with running_server(folder, **options) as server:
+        yield server
+
+
+def _schema_of(folder: Path, entities: str) -> GraphSchema:
+    folder.mkdir(parents=True)
+    queries = {
+        "entities": entities,
+        "relations": "UNWIND [] AS n RETURN n AS head, 'has_genre' AS relation, n AS tail",
+        "interactions": "RETURN 'ada' AS user, 1 AS item",
+    }
+    for name, text in queries.items():
+        (folder / f"{name}.cypher").write_text(text)
+    return SCHEMA.model_copy(update={"folder": folder})
+
+
+def _answer(work: Callable[[], object]) -> Result:
+    start = time.perf_counter()
+    try:
+        work()
+        said = "read"
+    except KgrecError as error:
+        said = " ".join(str(error).split())[:160]
+    return {"answer": said, "seconds": round(time.perf_counter() - start, 2)}
+
+
+def _address(server: BoltServer) -> dict[str, str]:
+    return {"uri": server.uri, "user": server.auth[0], "database": server.database}
+
+
+def _writing(server: BoltServer, how: str, run: int) -> dict[str, str]:
+    return {**_address(server), "how": how, "users": str(USERS), "run": str(run)}
+
+
+def _visible(server: BoltServer) -> dict[str, int]:
+    """Count the recommendations that a reader sees, by the run that wrote them."""
+    query = "MATCH (:BenchUser)-[r:RECOMMENDED]->() RETURN toString(r.at) AS at, count(r) AS n"
+    with neo4j.GraphDatabase.driver(server.uri, auth=server.auth) as driver:
+        records = driver.execute_query(query, database_=server.database).records
+    return {str(record["at"]): int(record["n"]) for record in records}
+
+
+def _start(name: str, arguments: dict[str, str], password: str) -> subprocess.Popen[str]:
+    given = [f"{key}={value}" for key, value in arguments.items()]
+    return subprocess.Popen(  # noqa: S603  our own command line
+        [sys.executable, "-m", "benchmarks.ingest_run", name, *given],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "KGREC_BENCH_PASSWORD": password},
+    )
+
+
+def _run(name: str, arguments: dict[str, str], server: BoltServer | None = None) -> Result:
+    process = _start(name, arguments, server.auth[1] if server else "loopback-only")
+    output, _ = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"the measurement {name} failed")
+    found: Result = json.loads(output)
+    return found
+
+
+def _kill_within(arguments: dict[str, str], server: BoltServer, seconds: float) -> None:
+    """Kill a process so many seconds after it has begun to write."""
+    process = _start("write_back", arguments, server.auth[1])
+    time.sleep(IMPORT_SECONDS + seconds)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    time.sleep(1.0)  # the server notices that the connection is gone
+
+
+IMPORT_SECONDS = 3.0
+
+
+def _in_turn(runs: dict[str, tuple[str, dict[str, str]]]) -> dict[str, Result]:
+    """Repeat all runs in turn, so that other work on the machine meets all alike."""
+    rows: dict[str, list[Result]] = {name: [] for name in runs}
+    for _ in range(REPEATS):
+        for name, (kind, arguments) in runs.items():
+            rows[name].append(_run(kind, arguments))
+    return {name: _median(found) for name, found in rows.items()}
+
+
+def _median(rows: list[Result]) -> Result:
+    return {
+        "rows": rows[0]["rows"],
+        "seconds": round(statistics.median(row["seconds"] for row in rows), 3),
+        "peak_mb": round(statistics.median(row["peak_mb"] for row in rows), 1),
+    }
+
+
+def to_markdown(results: Result) -> str:
+    """Show the results as tables.
+
+    Parameters
+    ----------
+    results
+        As :func:`main` writes them.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    parts = []
+    bolt = results["bolt"]
+    if "runs" in bolt:
+        parts += ["## Bolt\n", *_rate_table(bolt["runs"])]
+        parts.append(
+            f"\nkgrec reads {bolt['rate against the driver']} of the driver's rows a second, in "
+            f"{bolt['memory against the frame']} of the memory of the frame.\n"
+        )
+    parts.append("## RDF: parse and three queries\n")
+    header = "| data | rows | kgrec s | rdflib s | times as fast | kgrec MB | rdflib MB | memory |"
+    parts += [header, "|---|---:|---:|---:|---:|---:|---:|---:|"]
+    for name, found in results["rdf"].items():
+        if "runs" in found:
+            ours, peer = found["runs"]["kgrec"], found["runs"]["rdflib"]
+            parts.append(
+                f"| {name} | {ours['rows']:,} | {ours['seconds']} | {peer['seconds']} | "
+                f"{found['times as fast']} | {ours['peak_mb']} | {peer['peak_mb']} | "
+                f"{found['memory']} |"
+            )
+    parts.append("\n## Growth: a checked graph of so many edges\n")
+    parts += ["| source | edges | s | peak MB |", "|---|---:|---:|---:|"]
+    for how, rows in results["growth"].items():
+        parts += [
+            f"| {how} | {size} | {row['seconds']} | {row['peak_mb']} |"
+            for size, row in rows.items()
+            if size != "growth"
+        ]
+    growth = {how: rows["growth"] for how, rows in results["growth"].items()}
+    parts.append("\nFrom 1 to 5 million edges, an edge takes")
+    parts += [
+        f"- {how}: {row['seconds']} times the seconds, {row['memory']} times the memory"
+        for how, row in growth.items()
+    ]
+    back = results["write_back"]
+    parts.append("\n## Write-back of 100,000 recommendations\n")
+    parts += _rate_table({name: back[name] for name in ("at_once", "by_user")})
+    killed = ", ".join(f"{count} {kind}" for kind, count in back["killed"].items())
+    parts.append(
+        f"\nProcesses killed while they wrote all at once left: {killed}. The run after them left "
+        f"{back['rows visible then']:,} rows.\n"
+    )
+    parts += ["## Faults\n", "| fault | answer | s |", "|---|---|---:|"]
+    for fault, row in results["faults"]["servers and values"].items():
+        parts.append(f"| {fault} | {row['answer']} | {row['seconds']} |")
+    broken = results["faults"]["200 broken files"]
+    counts = ", ".join(f"{kind} {count}" for kind, count in broken.items())
+    parts.append(f"\n200 broken RDF files and tables: {counts}.")
+    return "\n".join(parts) + "\n"
+
+
+def _rate_table(rows: dict[str, Result]) -> list[str]:
+    return [
+        "| | rows | s | rows a second | peak MB |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            f"| {name} | {row['rows']:,} | {row['seconds']} | {row['rows_a_second']:,} | "
+            f"{row['peak_mb']} |"
+            for name, row in rows.items()
+        ),
+    ]
+
+
+def main() -> None:
+    """Measure from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("benchmarks/data"))
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part anew")
+    arguments = parser.parse_args()
+    path = arguments.output / "ingest.json"
+    results: Result = json.loads(path.read_text(encoding="utf-8")) if arguments.only else {}
+    results["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="kgrec-ingest-") as name:
+        work = Path(name)
+        (work / "server").mkdir()
+        with running_server(work / "server") as server:
+            parts: dict[str, Callable[[], Result]] = {
+                "bolt": lambda: measure_bolt(arguments.data, server),
+                "rdf": lambda: measure_rdf(arguments.data),
+                "growth": lambda: measure_growth(work),
+                "write_back": lambda: measure_write_back(server),
+                "faults": lambda: measure_faults(server, work / "faults"),
+            }
+            for part in arguments.only or PARTS:
+                print(f"measuring {part}", file=sys.stderr)
+                results[part] = parts[part]()
+                path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(to_markdown(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
