@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from csv import DictReader
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -73,6 +74,48 @@ def recommendations_graph(source: Path, *, integer_ids: bool = False) -> Propert
         EdgeFile("RATED", "User", "Movie", table("relationships-RATED", rated)),
     ]
     return nodes, edges
+
+
+def of_first_movies(data: PropertyGraph, count: int) -> PropertyGraph:
+    """Keep some films of the film graph, and who and what is joined with them.
+
+    Parameters
+    ----------
+    data
+        From :func:`recommendations_graph`.
+    count
+        How many films.
+
+    Returns
+    -------
+    tuple of list
+        All genres and users, and the people of these films.
+    """
+    nodes, edges = data
+    kept = {file.label: file.rows[file.key] for file in nodes}
+    kept["Movie"] = kept["Movie"].slice(0, count)
+    few = [
+        replace(
+            file,
+            rows=file.rows.filter(
+                pc.and_(
+                    pc.is_in(file.rows["head"], value_set=kept[file.head]),
+                    pc.is_in(file.rows["tail"], value_set=kept[file.tail]),
+                )
+            ),
+        )
+        for file in edges
+    ]
+    kept["Person"] = pa.chunked_array(
+        [chunk for file in few if file.head == "Person" for chunk in file.rows["head"].chunks]
+    )
+    chosen = [
+        replace(
+            file, rows=file.rows.filter(pc.is_in(file.rows[file.key], value_set=kept[file.label]))
+        )
+        for file in nodes
+    ]
+    return chosen, few
 
 
 def northwind_graph(source: Path) -> PropertyGraph:
