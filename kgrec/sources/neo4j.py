@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 import neo4j
@@ -34,7 +35,7 @@ from kgrec.sources._paging import CURSOR, data_columns, read_pages
 from kgrec.sources.tables import Table, read_table
 
 if TYPE_CHECKING:
-    from neo4j import Driver, ManagedTransaction, Record, Session
+    from neo4j import Driver, ManagedTransaction, Result, Session
 
 Auth: TypeAlias = tuple[str, str] | neo4j.Auth | neo4j.auth_management.AuthManager | None
 Database: TypeAlias = str | Mapping[TableName, str] | None
@@ -340,9 +341,9 @@ def _fetch(
     data = data_columns(query, names)
     check_columns(query.path, data, query.table, row)
     batches = []
-    for records in _batches(partial(result.fetch, batch_size)):
-        batches.append(_to_arrow(records, names, query))
-        count(len(records))
+    for columns in _batches(result, len(names), batch_size):
+        batches.append(_to_arrow(dict(zip(names, columns, strict=True)), query))
+        count(len(columns[0]))
     if not batches:
         return typed_table(query.path, _empty(data), query.table)
     return pa.concat_tables(batches, promote_options="default")
@@ -352,20 +353,29 @@ def _empty(names: list[str]) -> pa.Table:
     return pa.table({name: to_column([], name) for name in names})
 
 
-def _batches(fetch: Callable[[], list[Record]]) -> Iterator[list[Record]]:
-    while batch := fetch():
-        yield batch
+def _batches(result: Result, width: int, size: int) -> Iterator[list[list[object]]]:
+    """Gather rows by columns: records that are kept cost the garbage collector as much again."""
+    rows = iter(result)
+    while True:
+        columns: list[list[object]] = [[] for _ in range(width)]
+        appends = [column.append for column in columns]
+        for record in islice(rows, size):
+            # a record is a tuple, whose own iterator is faster than the generator of records
+            for append, value in zip(appends, tuple.__iter__(record), strict=True):
+                append(value)
+        if not columns[0]:
+            return
+        yield columns
 
 
-def _to_arrow(batch: list[Record], names: list[str], query: Query) -> pa.Table:
-    columns = dict(zip(names, zip(*batch, strict=True), strict=True))
+def _to_arrow(columns: dict[str, list[object]], query: Query) -> pa.Table:
     cursor = columns.pop(CURSOR, None)
     arrays = {name: _column(values, name, query) for name, values in columns.items()}
     table = typed_table(query.path, pa.table(arrays), query.table)
     return table if cursor is None else table.append_column(CURSOR, pa.array(cursor))
 
 
-def _column(values: tuple[object, ...], name: str, query: Query) -> pa.Array:
+def _column(values: list[object], name: str, query: Query) -> pa.Array:
     try:
         return to_column(values, name)
     except (TypeError, ValueError, pa.ArrowException) as error:
