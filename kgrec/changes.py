@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,8 +36,11 @@ from kgrec.items import Edge, Item, tables_of
 from kgrec.schema import COLUMNS, TableName
 
 FEW_PIECES = 256  # an array is copied in pieces while there are few, else element by element
+FEW_JUMPS = 3
 
 Positions = NDArray[np.int64]
+Number = TypeVar("Number", bound=np.number[Any])
+Whole = TypeVar("Whole", bound=np.integer[Any])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +166,7 @@ def move_histories(histories: sparse.csr_array, change: ChangedGraph) -> sparse.
     if not change.same_log:
         return change.graph.interaction_matrix()
     items = len(change.graph.items)
-    indices = change.item_moves.astype(histories.indices.dtype)[histories.indices]
+    indices = _follow(change.item_moves, histories.indices)
     return sparse.csr_array(
         (histories.data, indices, histories.indptr), shape=(histories.shape[0], items)
     )
@@ -435,9 +440,23 @@ def _merge_edges(
 def _shift(table: EdgeTable, head_moves: Positions, tail_moves: Positions) -> EdgeTable:
     if not len(table):
         return table
-    return EdgeTable(
-        np.stack([head_moves[table.edge_index[0]], tail_moves[table.edge_index[1]]]), table.weight
-    )
+    pairs = np.empty_like(table.edge_index)
+    for side, moves in enumerate((head_moves, tail_moves)):
+        pairs[side] = _follow(moves, table.edge_index[side])
+    return EdgeTable(pairs, table.weight)
+
+
+def _follow(moves: Positions, positions: NDArray[Whole]) -> NDArray[Whole]:
+    """Give the new position of each old one."""
+    jumps = np.flatnonzero(np.diff(moves - np.arange(len(moves)), prepend=0))
+    if len(jumps) > FEW_JUMPS or (len(moves) and moves.min() < 0):
+        found: NDArray[Whole] = moves.astype(positions.dtype)[positions]
+        return found
+    moved = positions  # each jump is a pass over the array, in its order: quicker than looking up
+    for jump in jumps.tolist():
+        width = moves[jump] - jump - (moves[jump - 1] - jump + 1 if jump else 0)
+        moved = moved + (positions >= jump) * positions.dtype.type(width)
+    return moved
 
 
 def _insert_edges(old: EdgeTable, new: EdgeTable, tails: int) -> EdgeTable:
@@ -453,9 +472,20 @@ def _insert_edges(old: EdgeTable, new: EdgeTable, tails: int) -> EdgeTable:
     if old.weight is not None or new.weight is not None or again.any():
         total = _weights(old).astype(np.float64)
         total[places[again]] += _weights(new)[again]
-        weight = np.insert(total, places[~again], _weights(new)[~again]).astype(np.float32)
-    pairs = np.insert(old.edge_index, places[~again], new.edge_index[:, ~again], axis=1)
+        weight = _insert(total, places[~again], _weights(new)[~again]).astype(np.float32)
+    pairs = _insert(old.edge_index, places[~again], new.edge_index[:, ~again])
     return _plain(EdgeTable(pairs, weight))
+
+
+def _insert(values: NDArray[Number], places: Positions, new: NDArray[Number]) -> NDArray[Number]:
+    """Insert along the last axis, before the places given in ascending order."""
+    if len(places) > FEW_PIECES:
+        return np.insert(values, places, new, axis=-1)
+    ends = [0, *places.tolist(), values.shape[-1]]
+    pieces = [values[..., ends[i] : ends[i + 1]] for i in range(len(places) + 1)]
+    inserted = [new[..., i : i + 1] for i in range(len(places))]
+    order = [pieces[0], *chain.from_iterable(zip(inserted, pieces[1:], strict=True))]
+    return np.concatenate(order, axis=-1)
 
 
 def _plain(table: EdgeTable) -> EdgeTable:
@@ -476,8 +506,8 @@ def _merge_interactions(
 ) -> Interactions:
     schema, log = graph.schema, graph.interactions
     same_users = nodes[schema.user] is graph.users
-    user = log.user if same_users else moves[schema.user][log.user]
-    item = moves[schema.item][log.item]
+    user = log.user if same_users else _follow(moves[schema.user], log.user)
+    item = _follow(moves[schema.item], log.item)
     old = Interactions(user, item, log.weight, log.time)
     if len(item) and item.min() < 0:
         old = old.select(item >= 0)
@@ -498,13 +528,13 @@ def _insert_interactions(old: Interactions, new: Interactions, items: int) -> In
     places = np.searchsorted(old_keys, new_keys, side="right")
     weight = None
     if old.weight is not None or new.weight is not None:
-        weight = np.insert(_weights(old), places, _weights(new))
+        weight = _insert(_weights(old), places, _weights(new))
     time = None
     if new.time is not None:
         before = np.empty(0, np.int64) if old.time is None else old.time
-        time = np.insert(before, places, new.time)
+        time = _insert(before, places, new.time)
     merged = Interactions(
-        np.insert(old.user, places, new.user), np.insert(old.item, places, new.item), weight, time
+        _insert(old.user, places, new.user), _insert(old.item, places, new.item), weight, time
     )
     return _sort_repeated(merged, old_keys, new_keys, items)
 

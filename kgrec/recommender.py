@@ -19,7 +19,7 @@ from scipy import sparse
 from kgrec.artifact import SavedModel, load_model, save_model
 from kgrec.calibration import Mixing
 from kgrec.catalogue import Catalogue, Head
-from kgrec.changes import change_graph, empty_tables, move_histories, without_edges
+from kgrec.changes import ChangedGraph, change_graph, empty_tables, move_histories, without_edges
 from kgrec.config import Config
 from kgrec.errors import ConfigError, NotFittedError, SourceError, UnknownIdError
 from kgrec.explain import Explanation, Subject, explain_item
@@ -368,7 +368,7 @@ class Recommender(Ranker):
             if moved.is_sparse:
                 moved = moved.compact()
             histories = move_histories(state.histories, change)
-            is_cold = np.bincount(histories.indices, minlength=len(graph.items)) == 0
+            is_cold = _follow_cold(state.is_cold, change, histories)
             self._state = replace(
                 state, graph=graph, catalogue=moved, histories=histories, is_cold=is_cold
             )
@@ -718,6 +718,16 @@ def _follow(
     gone = np.flatnonzero(moved < 0)
     if len(gone):
         moved[gone] = graph.items.positions(ids.take(pa.array(gone)))
+    return moved
+
+
+def _follow_cold(
+    is_cold: NDArray[np.bool_], change: ChangedGraph, histories: sparse.csr_array
+) -> NDArray[np.bool_]:
+    if not change.same_log:
+        return change.graph.is_cold
+    moved = np.ones(histories.shape[1], bool)
+    moved[change.item_moves] = is_cold
     return moved
 
 

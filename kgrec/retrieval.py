@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-LEAST_COLUMNS = 256  # fewer are sorted as they are
+PIECE = 64  # columns of which only the greatest is looked at first
+FEWEST_PIECES = 3  # times k: with fewer, all columns are looked at
 QUERY_BLOCK = 256
 ITEM_BLOCK = 65_536  # scores held at once: 64 MB of float32 with a block of queries
 
@@ -83,23 +84,32 @@ def top_columns(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 def _best_columns(scores: Tensor, k: int) -> Tensor:
     rows, width = scores.shape
-    piece = _piece_width(width, k)
-    whole = width // piece
-    if width < LEAST_COLUMNS or whole <= k:
-        return scores.sort(dim=1, descending=True, stable=True).indices[:, :k]
-    pieces = scores[:, : whole * piece].reshape(rows, whole, piece)
+    whole = width // PIECE
+    if whole < FEWEST_PIECES * k:
+        return _best_of_few(scores, k)
+    pieces = scores[:, : whole * PIECE].reshape(rows, whole, PIECE)
     best = _best_columns(pieces.amax(dim=2), k).sort(dim=1).values
-    inside = torch.arange(piece, device=scores.device)
-    columns = (best[:, :, None] * piece + inside).flatten(1)
-    rest = torch.arange(whole * piece, width, device=scores.device).expand(rows, -1)
+    inside = torch.arange(PIECE, device=scores.device)
+    columns = (best[:, :, None] * PIECE + inside).flatten(1)
+    rest = torch.arange(whole * PIECE, width, device=scores.device).expand(rows, -1)
     columns = torch.cat([columns, rest], dim=1)
-    order = scores.gather(1, columns).sort(dim=1, descending=True, stable=True).indices[:, :k]
-    return columns.gather(1, order)
+    return columns.gather(1, _best_of_few(scores.gather(1, columns), k))
 
 
-def _piece_width(width: int, k: int) -> int:
-    """Balance how many pieces there are with how many columns the k best of them have."""
-    return max(2, int((width / k) ** 0.5))
+def _best_of_few(scores: Tensor, k: int) -> Tensor:
+    """Find the best columns with ties to the lower one, which ``topk`` alone does not promise."""
+    if scores.shape[1] <= k:
+        return scores.sort(dim=1, descending=True, stable=True).indices[:, :k]
+    values, columns = scores.topk(k + 1, dim=1)
+    columns = columns[:, :k].sort(dim=1).values
+    order = scores.gather(1, columns).sort(dim=1, descending=True, stable=True).indices
+    columns = columns.gather(1, order)
+    # where the best that is left out is as good as the worst that is not, all columns count
+    tied = (values[:, k - 1] == values[:, k]) & (values[:, k] > -torch.inf)
+    if tied.any():
+        among = scores[tied].sort(dim=1, descending=True, stable=True).indices
+        columns[tied] = among[:, :k]
+    return columns
 
 
 def top_products(
@@ -149,21 +159,28 @@ def top_products(
     products = np.empty((len(queries), k), np.float32)
     for start in range(0, len(queries) if k else 0, QUERY_BLOCK):
         part = slice(start, start + QUERY_BLOCK)
-        block = torch.from_numpy(np.ascontiguousarray(queries[part])).to(device)
-        found, values = _scan(block, items, k)
+        found, values = _scan(np.ascontiguousarray(queries[part], np.float32), items, k, device)
         columns[part], products[part] = found.cpu().numpy(), values.cpu().numpy()
     return columns, products
 
 
-def _scan(queries: Tensor, items: NDArray[np.float32], k: int) -> tuple[Tensor, Tensor]:
-    found = queries.new_zeros((len(queries), 0), dtype=torch.int64)
-    values = queries.new_zeros((len(queries), 0))
+def _scan(
+    queries: NDArray[np.float32], items: NDArray[np.float32], k: int, device: str
+) -> tuple[Tensor, Tensor]:
+    found = torch.zeros((len(queries), 0), dtype=torch.int64, device=device)
+    values = torch.zeros((len(queries), 0), device=device)
     for start in range(0, len(items), ITEM_BLOCK):
-        block = torch.from_numpy(np.ascontiguousarray(items[start : start + ITEM_BLOCK]))
-        scores = queries @ block.to(queries.device).T
+        scores = _multiply(queries, items[start : start + ITEM_BLOCK], device)
         best = _best_columns(scores, min(k, scores.shape[1]))
         found = torch.cat([found, best + start], dim=1)
         values = torch.cat([values, scores.gather(1, best)], dim=1)
         order = values.sort(dim=1, descending=True, stable=True).indices[:, :k]
         found, values = found.gather(1, order), values.gather(1, order)
     return found, values
+
+
+def _multiply(left: NDArray[np.float32], right: NDArray[np.float32], device: str) -> Tensor:
+    if device == "cpu":  # where the BLAS of NumPy is quicker than that of torch, on AMD say
+        return torch.from_numpy(left @ right.T)
+    block = torch.from_numpy(np.ascontiguousarray(right)).to(device)
+    return torch.from_numpy(left).to(device) @ block.T

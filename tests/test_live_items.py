@@ -330,8 +330,11 @@ def test_interactions_that_do_not_fit(own: Recommender) -> None:
     with pytest.raises(SourceError, match="'nope'"):
         own.add_interactions(pd.DataFrame({"user": ["a"], "item": ["nope"], "time": [1]}))
     with pytest.raises(SourceError, match="have times and the new have none"):
-        own.add_interactions([("person01", "film36")])
+        own.add_interactions(pd.DataFrame({"user": ["person01"], "item": ["film36"]}))
     assert own._fitted is state
+    own.add_interactions([("person01", "film36")])  # now
+    assert own.graph.interactions.time is not None
+    assert own.graph.interactions.time.max() > 1_700_000_000
 
 
 def test_filters(own: Recommender) -> None:
