@@ -157,20 +157,28 @@ def top_products(
     k = min(k, len(items))
     columns = np.empty((len(queries), k), np.int64)
     products = np.empty((len(queries), k), np.float32)
+    # one buffer for all blocks: memory that is new each time costs as much as the search in it
+    buffer = np.empty(min(QUERY_BLOCK, len(queries)) * min(ITEM_BLOCK, len(items)), np.float32)
     for start in range(0, len(queries) if k else 0, QUERY_BLOCK):
         part = slice(start, start + QUERY_BLOCK)
-        found, values = _scan(np.ascontiguousarray(queries[part], np.float32), items, k, device)
+        found, values = _scan(
+            np.ascontiguousarray(queries[part], np.float32), items, k, device, buffer
+        )
         columns[part], products[part] = found.cpu().numpy(), values.cpu().numpy()
     return columns, products
 
 
 def _scan(
-    queries: NDArray[np.float32], items: NDArray[np.float32], k: int, device: str
+    queries: NDArray[np.float32],
+    items: NDArray[np.float32],
+    k: int,
+    device: str,
+    buffer: NDArray[np.float32],
 ) -> tuple[Tensor, Tensor]:
     found = torch.zeros((len(queries), 0), dtype=torch.int64, device=device)
     values = torch.zeros((len(queries), 0), device=device)
     for start in range(0, len(items), ITEM_BLOCK):
-        scores = _multiply(queries, items[start : start + ITEM_BLOCK], device)
+        scores = _multiply(queries, items[start : start + ITEM_BLOCK], device, buffer)
         best = _best_columns(scores, min(k, scores.shape[1]))
         found = torch.cat([found, best + start], dim=1)
         values = torch.cat([values, scores.gather(1, best)], dim=1)
@@ -179,8 +187,14 @@ def _scan(
     return found, values
 
 
-def _multiply(left: NDArray[np.float32], right: NDArray[np.float32], device: str) -> Tensor:
+def _multiply(
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    device: str,
+    buffer: NDArray[np.float32],
+) -> Tensor:
     if device == "cpu":  # where the BLAS of NumPy is quicker than that of torch, on AMD say
-        return torch.from_numpy(left @ right.T)
+        product = buffer[: len(left) * len(right)].reshape(len(left), len(right))
+        return torch.from_numpy(np.matmul(left, right.T, out=product))
     block = torch.from_numpy(np.ascontiguousarray(right)).to(device)
     return torch.from_numpy(left).to(device) @ block.T
