@@ -180,6 +180,9 @@ def _scan(
     for start in range(0, len(items), ITEM_BLOCK):
         scores = _multiply(queries, items[start : start + ITEM_BLOCK], device, buffer)
         best = _best_columns(scores, min(k, scores.shape[1]))
+        if not start:
+            found, values = best, scores.gather(1, best)
+            continue
         found = torch.cat([found, best + start], dim=1)
         values = torch.cat([values, scores.gather(1, best)], dim=1)
         order = values.sort(dim=1, descending=True, stable=True).indices[:, :k]

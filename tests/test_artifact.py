@@ -124,6 +124,15 @@ def test_bit_for_bit(fitted: Recommender, saved: Path, tiny_encoder: TextEncoder
     assert loaded.validation == fitted.validation
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux tells what is mapped")
+def test_matrices_are_mapped_so_that_processes_share_them(
+    saved: Path, tiny_encoder: TextEncoder
+) -> None:
+    loaded = Recommender.load(saved, encoder=tiny_encoder)
+    assert str(saved / "arrays.safetensors") in Path("/proc/self/maps").read_text()
+    assert len(all_lists(loaded))
+
+
 def test_the_mixing_of_warm_and_cold_items(
     fitted: Recommender, tiny_encoder: TextEncoder, tmp_path: Path
 ) -> None:

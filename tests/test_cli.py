@@ -28,6 +28,7 @@ COMMANDS = (
     "evaluate",
     "export",
     "sync",
+    "serve",
     "write-back",
 )
 KINDS = ("tea", "bicycle")
