@@ -175,13 +175,13 @@ def _watching(live: LiveModel, metrics: Metrics, tokens: Tokens) -> APIRouter:
 def _reading(live: LiveModel, tokens: Tokens, *, read_only: bool) -> APIRouter:
     router = APIRouter(tags=["read"], dependencies=[Depends(make_guard(tokens, writes=False))])
 
-    @router.post("/recommend")
-    def recommend(request: RecommendRequest) -> RecommendResponse:
+    @router.post("/recommend", response_model=RecommendResponse)
+    def recommend(request: RecommendRequest) -> Response:
         """Recommend items to a user, to somebody with a history, or by attributes."""
-        ranker = live.current()
-        return RecommendResponse.model_construct(
-            recommendations=queries.recommend(ranker, request), model=_state(live)
-        )
+        found = queries.recommend(live.current(), request)
+        answer = RecommendResponse.model_construct(recommendations=found, model=_state(live))
+        # written here and not checked again: this is asked most
+        return Response(answer.model_dump_json(), media_type="application/json")
 
     @router.post("/similar")
     def similar(request: SimilarRequest) -> SimilarResponse:
