@@ -452,8 +452,7 @@ def measure_fuzz() -> dict[str, Any]:
     lines = done.stdout.splitlines()
     return {
         "operations": next((ln.split(":")[1].strip() for ln in lines if "Tested:" in ln), "?"),
-        "cases": next((ln.strip() for ln in lines if "generated" in ln and "found" not in ln), "")
-        or next((ln.strip() for ln in lines if "generated," in ln), "?"),
+        "cases": next((ln.strip() for ln in lines if re.match(r"\s*\d+ generated", ln)), "?"),
         "server errors": int(done.returncode != 0),
     }
 
