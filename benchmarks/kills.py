@@ -90,12 +90,12 @@ def write_until_killed(
     random = np.random.default_rng(seed)
     for number in range(writes):
         live.apply(draw_change(random, number))
+        os.write(ack, b"+")
         if number % 37 == 36:
             live.apply(RemoveItems(ids=(live.current().graph.items.ids[-1].as_py(),)))
             os.write(ack, b"+")
         if number % 97 == 96:
             live.compact()
-        os.write(ack, b"+")
 
 
 def run_round(original: Path, encoder: TextEncoder, seed: int, writes: int) -> Round:
