@@ -422,7 +422,7 @@ end
 def measure_faults() -> dict[str, Any]:
     """Kill a writer fifty times."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.faults", "--rounds", "50", "--writes", "1000"],
+        [sys.executable, "-m", "benchmarks.kills", "--rounds", "50", "--writes", "1000"],
         stdout=subprocess.PIPE,
         text=True,
         check=False,
