@@ -341,8 +341,9 @@ def to_markdown(results: Result) -> str:
     parts += _rate_table({name: back[name] for name in ("at_once", "by_user")})
     killed = ", ".join(f"{count} {kind}" for kind, count in back["killed"].items())
     parts.append(
-        f"\n{KILLS} processes were killed while they wrote all at once, and what is there read three "
-        f"times after each: {killed}. The run after them left {back['rows visible then']:,} rows.\n"
+        f"\n{KILLS} processes were killed while they wrote all at once, and what is there read "
+        f"{READS_AFTER_KILL} times after each: {killed}. The run after them left "
+        f"{back['rows visible then']:,} rows.\n"
     )
     parts += ["## Faults\n", "| fault | answer | s |", "|---|---|---:|"]
     for fault, row in results["faults"]["servers and values"].items():

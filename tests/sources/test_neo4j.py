@@ -15,6 +15,7 @@ from kgrec.schema import TABLE_NAMES, GraphSchema, TableName
 from kgrec.sources import neo4j_tables, read_neo4j
 
 from tests.sources.folders import schema_with
+from tests.sources.proxy import breaking_proxy
 
 ENTITIES = "UNWIND range(1, 25) AS n RETURN n AS id, 'film' AS type, 'Film ' + n AS text"
 RELATIONS = (
@@ -177,6 +178,30 @@ def test_pages_that_can_not_be(
             parameters={"last": 1},
             page_size=5,
         )
+
+
+def test_goes_on_where_the_connection_broke(
+    tmp_path: Path, bolt_server: BoltServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = PAGED["keyset"].replace("range(1, 25)", "range(1, 5000)")
+    schema = films(tmp_path, entities=rows)
+    asked: list[object] = []
+    run = neo4j.ManagedTransaction.run
+
+    def noted(self: neo4j.ManagedTransaction, query: str, values: dict[str, object]) -> object:
+        if "cursor" in query:
+            asked.append(values["after"])
+        return run(self, query, values)
+
+    monkeypatch.setattr(neo4j.ManagedTransaction, "run", noted)
+    with breaking_proxy(bolt_server.uri, after=60_000) as uri:
+        tables = neo4j_tables(
+            uri, schema, parameters={"last": 1}, page_size=1_000, **bolt_server.where
+        )
+    assert tables.entities["id"].to_pylist() == [str(n) for n in range(1, 5001)]
+    pages = [None, 1000, 2000, 3000, 4000, 5000]
+    assert sorted(set(asked), key=str) == sorted(pages, key=str)
+    assert len(asked) == len(pages) + 1  # the one that broke was asked for again, and no other
 
 
 def test_parameters_of_the_schema(tmp_path: Path, bolt_server: BoltServer) -> None:
