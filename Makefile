@@ -10,7 +10,7 @@ NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-neo4j lint format bench-quality bench-ingest bench-serve test-lowest clean
+.PHONY: help demo test test-neo4j lint format bench-quality bench-new-users bench-frontier bench-ingest bench-serve test-lowest clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ format: $(VENV)/installed-test  ## put the style right
 
 bench-quality: $(VENV)/installed-test  ## measure how good the recommendations are
 	$(BIN)/python -m benchmarks.quality
+
+bench-new-users: $(VENV)/installed-test  ## measure recommendations to users that arrive after the fit
+	$(BIN)/python -m benchmarks.new_users
+
+bench-frontier: $(VENV)/installed-test  ## measure and draw what it costs to show new items
+	$(BIN)/python -m benchmarks.frontier
 
 bench-ingest: $(VENV)/installed-test  ## measure reading and writing back
 	$(BIN)/python -m benchmarks.ingest
