@@ -312,7 +312,8 @@ def evaluate(
     """Fit models on a graph and rank every candidate for the users of held-out pairs.
 
     Models: kgrec, popularity, textnearest, tfidfprofile, graphneighbourvote, itemknn, ease, als,
-    contentridge, kernelridgeease, lightgcn, dropoutnet, clcrec.
+    contentridge, kernelridgeease, lightgcn, dropoutnet, clcrec, graphsage,
+    gat.
     """
     from kgrec.evaluation import read_pairs
     from kgrec.lineup import encode_texts, make_encoder, ranker_makers

@@ -36,7 +36,7 @@ LENGTHS = (5, 10)  # of 54 candidates: lists of 20 would hold a third of them
 SHOWN_PROJECTS = ("scipy", "fastapi", "jupyter-server")  # names that people may know
 SHOWN_PACKAGES = 8
 MODEL = "kgrec"
-SLOW_MODELS = ("lightgcn", "dropoutnet", "clcrec")
+SLOW_MODELS = ("lightgcn", "dropoutnet", "clcrec", "graphsage", "gat")
 
 
 @dataclass(frozen=True, slots=True)

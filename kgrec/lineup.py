@@ -206,6 +206,8 @@ def ranker_makers(
         "lightgcn": baselines.LightGCN,
         "dropoutnet": lambda: baselines.DropoutNet(encoder),
         "clcrec": lambda: baselines.CLCRec(encoder),
+        "graphsage": lambda: baselines.GraphSAGE(encoder),
+        "gat": lambda: baselines.GAT(encoder),
     }
 
 
@@ -276,6 +278,8 @@ def encode_texts(graph: KnowledgeGraph, encoder: TextEncoder, models: Iterable[s
         "kernelridgeease",
         "dropoutnet",
         "clcrec",
+        "graphsage",
+        "gat",
     }:
         return
     for table in graph.nodes.values():

@@ -12,6 +12,7 @@ LightGCN               who used what, smoothed over the graph   score 0, all ali
 ContentRidge           factors, predicted from content          scored
 KernelRidgeEASE        EASE scores, predicted from content      scored
 DropoutNet, CLCRec     both, by gradient descent                scored
+GraphSAGE, GAT         both, by messages along the edges        scored
 =====================  =======================================  ============================
 """
 
@@ -20,6 +21,7 @@ from kgrec.baselines.clcrec import CLCRec
 from kgrec.baselines.content import Encoder
 from kgrec.baselines.dropoutnet import DropoutNet
 from kgrec.baselines.ease import EASE
+from kgrec.baselines.graph_network import GAT, GraphNetworkSettings, GraphSAGE
 from kgrec.baselines.lightgcn import LightGCN
 from kgrec.baselines.neighbours import ItemKNN
 from kgrec.baselines.popularity import Popularity
@@ -29,12 +31,15 @@ from kgrec.baselines.ridge import ContentRidge, KernelRidgeEASE
 __all__ = [
     "ALS",
     "EASE",
+    "GAT",
     "ALSSettings",
     "CLCRec",
     "ContentRidge",
     "DropoutNet",
     "Encoder",
     "GraphNeighbourVote",
+    "GraphNetworkSettings",
+    "GraphSAGE",
     "ItemKNN",
     "KernelRidgeEASE",
     "LightGCN",

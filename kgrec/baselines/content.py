@@ -214,7 +214,7 @@ def neighbour_bag(graph: KnowledgeGraph) -> sparse.csr_array:
 
 
 def encode_items(graph: KnowledgeGraph, encoder: Encoder) -> NDArray[np.float32]:
-    """Encode the items' texts, each distinct text once.
+    """Encode the items' texts, as :func:`encode_texts` does.
 
     Parameters
     ----------
@@ -228,7 +228,25 @@ def encode_items(graph: KnowledgeGraph, encoder: Encoder) -> NDArray[np.float32]
     ndarray of float32
         [items, D], zero rows for items without a text.
     """
-    distinct = graph.items.texts.dictionary_encode()
+    return encode_texts(graph.items.texts, encoder)
+
+
+def encode_texts(texts: pa.StringArray, encoder: Encoder) -> NDArray[np.float32]:
+    """Encode texts, each distinct one once.
+
+    Parameters
+    ----------
+    texts
+        N texts, null where there is none.
+    encoder
+        Turns texts into vectors.
+
+    Returns
+    -------
+    ndarray of float32
+        [N, D], zero rows where there is no text.
+    """
+    distinct = texts.dictionary_encode()
     vectors = np.asarray(encoder.encode(distinct.dictionary.to_pylist()), dtype=np.float32)
     padded = np.vstack([vectors, np.zeros((1, vectors.shape[1]), np.float32)])
     rows = np.asarray(distinct.indices.fill_null(-1), dtype=np.int64)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from kgrec.baselines import (
     ALS,
     EASE,
+    GAT,
     ALSSettings,
     CLCRec,
     ContentRidge,
     DropoutNet,
     GraphNeighbourVote,
+    GraphNetworkSettings,
+    GraphSAGE,
     ItemKNN,
     KernelRidgeEASE,
     LightGCN,
@@ -75,6 +79,7 @@ def checkerboard(
 
 
 FACTORS = ALSSettings(factors=4, confidence=10.0, penalty=0.1, iterations=10)
+NETWORK = GraphNetworkSettings(width=16, heads=2, dropout=0.1, learning_rate=0.02)
 CHOICES: dict[str, Callable[[], Ranker]] = {
     "Popularity": Popularity,
     "TextNearest": lambda: TextNearest(WordEncoder()),
@@ -90,7 +95,9 @@ CHOICES: dict[str, Callable[[], Ranker]] = {
     "LightGCN": lambda: LightGCN(size=8, max_steps=50),
     "DropoutNet": lambda: DropoutNet(WordEncoder(), settings=FACTORS, hidden=16, max_steps=200),
     "CLCRec": lambda: CLCRec(WordEncoder(), size=8, hidden=16, learning_rate=0.01, max_steps=200),
+    "GraphSAGE": lambda: GraphSAGE(WordEncoder(), settings=NETWORK, max_steps=20),
+    "GAT": lambda: GAT(WordEncoder(), settings=replace(NETWORK, convolution="gat"), max_steps=20),
 }
 COLLABORATIVE = ("ItemKNN", "EASE", "ALS", "LightGCN")
 CONTENT = ("TextNearest", "TfidfProfile", "GraphNeighbourVote")
-MIXED = ("ContentRidge", "KernelRidgeEASE", "DropoutNet", "CLCRec")
+MIXED = ("ContentRidge", "KernelRidgeEASE", "DropoutNet", "CLCRec", "GraphSAGE", "GAT")
