@@ -10,10 +10,10 @@ NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-neo4j lint format bench-quality bench-new-users bench-frontier bench-ingest bench-serve test-lowest clean
+.PHONY: help demo test test-neo4j lint format bench-quality bench-message-passing bench-new-users bench-frontier bench-ingest bench-serve test-lowest clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # made anew when Python is another, so that a failed install is simply repeated by the stamps below
 $(BIN)/python:
@@ -57,6 +57,9 @@ format: $(VENV)/installed-test  ## put the style right
 
 bench-quality: $(VENV)/installed-test  ## measure how good the recommendations are
 	$(BIN)/python -m benchmarks.quality
+
+bench-message-passing: $(VENV)/installed-test  ## try graph neural networks against the closed form
+	$(BIN)/python -m benchmarks.message_passing
 
 bench-new-users: $(VENV)/installed-test  ## measure recommendations to users that arrive after the fit
 	$(BIN)/python -m benchmarks.new_users
