@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
@@ -390,8 +390,8 @@ class GraphNetworkRanker(Ranker):
 
     Notes
     -----
-    Training hides a fifth of the warm items in each step, and ranks those for up to 512 of their
-    users by a softmax over them.
+    Training hides a fifth of the warm items in each step, and ranks those for up to 1,024 of their
+    users by a softmax over them.  Hashed identities depend on ids: other ids, other vectors.
     """
 
     def __init__(
@@ -476,8 +476,8 @@ class GraphSAGE(GraphNetworkRanker):
 
     @staticmethod
     def usual_settings() -> Sequence[GraphNetworkSettings]:
-        """Give one and two layers."""
-        return GraphNetworkSettings(), GraphNetworkSettings(layers=2)
+        """Give the three that did best among 24 drawn at random (docs/message-passing.md)."""
+        return _usual_settings("sage")
 
 
 class GAT(GraphNetworkRanker):
@@ -489,11 +489,8 @@ class GAT(GraphNetworkRanker):
 
     @staticmethod
     def usual_settings() -> Sequence[GraphNetworkSettings]:
-        """Give one and two layers."""
-        return (
-            GraphNetworkSettings(convolution="gat"),
-            GraphNetworkSettings(convolution="gat", layers=2),
-        )
+        """Give the same three as for :class:`GraphSAGE`."""
+        return _usual_settings("gat")
 
 
 def without_items(matrix: sparse.csr_array, items: NDArray[np.int64]) -> sparse.csr_array:
@@ -534,6 +531,23 @@ def mean_rows(matrix: sparse.csr_array) -> sparse.csr_array:
     count = np.maximum(np.diff(matrix.indptr), 1)
     scaled = sparse.diags_array((1.0 / count).astype(np.float32)) @ matrix
     return sparse.csr_array(scaled, dtype=np.float32)
+
+
+def _usual_settings(convolution: Literal["sage", "gat"]) -> tuple[GraphNetworkSettings, ...]:
+    one = GraphNetworkSettings(
+        convolution,
+        aggregation="sum",
+        identity="hash",
+        history="free",
+        dropout=0.0,
+        temperature=0.4,
+        learning_rate=3e-3,
+    )
+    textual = replace(one, aggregation="mean", identity="none", history="both", temperature=0.05)
+    deep = replace(
+        one, layers=2, aggregation="max", identity="learned", dropout=0.1, temperature=0.05
+    )
+    return one, textual, deep
 
 
 def _kinds_by_layer(graph: MessageGraph, layers: int) -> list[list[EdgeType]]:
