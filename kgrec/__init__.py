@@ -16,6 +16,7 @@ from kgrec.errors import (
     UnknownIdError,
 )
 from kgrec.graph import GraphTables, KnowledgeGraph
+from kgrec.rating import RatingModel
 from kgrec.recommender import Recommender
 from kgrec.schema import GraphSchema, load_schema
 from kgrec.sources import open_graph, read_cypher_file, read_neo4j, read_rdf, read_tables
@@ -30,6 +31,7 @@ __all__ = [
     "KgrecError",
     "KnowledgeGraph",
     "NotFittedError",
+    "RatingModel",
     "Recommender",
     "SchemaError",
     "SourceError",

@@ -112,7 +112,7 @@ def fit_network(
     core = choose_core(histories, config.core_items)
     own = histories[:, core]
     core_rows = [matrix[core] for matrix in rows]
-    prior = _prior(channels)
+    prior = start_shares(channels)
     counted = what_comes_along(channels, core_rows)
     cold = choose_cold_settings(own, core_rows, counted, prior, config, seed)
     blend = Propagation(cold.shares, 0.0)
@@ -138,7 +138,8 @@ def fit_network(
     return Fit(network, core, mixing, cold, warm)
 
 
-def _prior(channels: Sequence[Channel]) -> list[float]:
+def start_shares(channels: Sequence[Channel]) -> list[float]:
+    """Give the share of each channel before training, [C]."""
     names = [channel.name for channel in channels]
     single = [
         channel.name

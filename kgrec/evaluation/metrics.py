@@ -1,6 +1,6 @@
-r"""Ranking metrics as pure functions, one value a user.
+r"""Ranking metrics as pure functions, one value a user, and errors of predicted ratings.
 
-Every function takes which places of a user's list hold a positive, and how many positives the
+Every ranking metric takes which places of a user's list hold a positive, and how many positives the
 user has among the candidates, found or not.  With :math:`h_j \in \{0, 1\}` for a hit at place
 :math:`j` of the list of length :math:`k`, and :math:`P \ge 1` positives, the formula is in each
 docstring.  Multiply by nothing: values are fractions, not percents.
@@ -234,6 +234,70 @@ def coverage(items: NDArray[np.int64], candidates: int) -> float:
     if candidates < 1:
         raise ValueError(f"coverage of {candidates} candidates is undefined: there must be one")
     return len(np.unique(items[items >= 0])) / candidates
+
+
+def rmse(predicted: NDArray[np.floating], ratings: NDArray[np.floating]) -> float:
+    r"""Root mean squared error of predicted ratings.
+
+    .. math:: \sqrt{\frac{1}{M} \sum_m (\hat r_m - r_m)^2}
+
+    Parameters
+    ----------
+    predicted, ratings
+        [M] each, at least one.
+
+    Returns
+    -------
+    float
+        In units of the ratings.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or there is nothing.
+
+    Examples
+    --------
+    >>> rmse(np.array([3.0, 5.0]), np.array([4.0, 4.0]))
+    1.0
+    """
+    return float(np.sqrt(np.mean(_errors(predicted, ratings) ** 2)))
+
+
+def mae(predicted: NDArray[np.floating], ratings: NDArray[np.floating]) -> float:
+    r"""Mean absolute error of predicted ratings.
+
+    .. math:: \frac{1}{M} \sum_m |\hat r_m - r_m|
+
+    Parameters
+    ----------
+    predicted, ratings
+        As :func:`rmse`.
+
+    Returns
+    -------
+    float
+        In units of the ratings.
+
+    Raises
+    ------
+    ValueError
+        As :func:`rmse`.
+
+    Examples
+    --------
+    >>> mae(np.array([3.0, 5.0, 4.0]), np.array([4.0, 4.0, 4.0])) * 3
+    2.0
+    """
+    return float(np.mean(np.abs(_errors(predicted, ratings))))
+
+
+def _errors(predicted: NDArray[np.floating], ratings: NDArray[np.floating]) -> NDArray[np.float64]:
+    if predicted.ndim != 1 or predicted.shape != ratings.shape or not len(ratings):
+        raise ValueError(
+            f"predictions {predicted.shape} and ratings {ratings.shape} must both be [M], M >= 1"
+        )
+    return predicted.astype(np.float64) - ratings.astype(np.float64)
 
 
 def _check(hits: NDArray[np.bool_], positives: NDArray[np.int64]) -> None:
