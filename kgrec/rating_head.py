@@ -14,7 +14,7 @@ The weights of a user minimise the squared error of what is then left, with a ri
 :math:`w_u = (G_{uu} + \rho I)^{-1} e_u`.  The covariance G starts from :math:`P' = c' K +
 (1 - c') I` and takes a step of expectation maximisation (Yu, Zhu, Lafferty and Gong, Fast
 nonparametric matrix factorization for large-scale collaborative filtering, SIGIR 2009), of low
-rank and of a chosen length:
+rank, without its negative part, and of a chosen length:
 
 .. math:: G = P' + s P' B P', \quad B = \frac{1}{U} \sum_u (w_u w_u^T \rho / \sigma^2 - A_u^{-1})
 
@@ -38,6 +38,7 @@ BIAS_ROUNDS = 6  # of user and item biases in turn, which settle within few
 COVARIANCE_RANK = 64
 OVERSAMPLING = 8
 POWER_STEPS = 3  # of the randomised range finder
+SMALLEST_VALUE = 1e-3  # eigenvalues smaller than this share of the largest are noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +179,10 @@ class RatingHead:
         Weights of the W items in the biases of all, [W].
     item_bias
         Biases of the W items, [W].
-    projection, axes
-        The step of the covariance is ``(P' projection) axes^T``, [W, R] each.
+    projection
+        The step of the covariance is ``P' projection projection^T P'``, [W, R].
+    loadings
+        ``P' projection``, [W, R].
     """
 
     settings: RatingSettings
@@ -188,7 +191,7 @@ class RatingHead:
     bias_weights: Tensor
     item_bias: NDArray[np.float64]
     projection: Tensor
-    axes: Tensor
+    loadings: Tensor
 
     @classmethod
     def solve(
@@ -240,8 +243,8 @@ class RatingHead:
 
     def with_residual(self, settings: RatingSettings) -> RatingHead:
         """Keep the biases, and predict the residual otherwise, by content alone at first."""
-        nothing = self.axes[:, :0]
-        return replace(self, settings=settings, projection=nothing, axes=nothing)
+        nothing = self.loadings[:, :0]
+        return replace(self, settings=settings, projection=nothing, loadings=nothing)
 
     def with_covariance(self, ratings: Ratings, seed: int) -> RatingHead:
         """Take the step towards the covariance that the ratings show.
@@ -269,9 +272,11 @@ class RatingHead:
             basis = torch.linalg.qr(prior @ (shown @ (prior @ basis)))[0]
         small = basis.T @ (prior @ (shown @ (prior @ basis)))
         values, vectors = torch.linalg.eigh((small + small.T) / 2.0)
-        chosen = values > 0.0  # a covariance has no others
-        axes = (basis @ vectors[:, chosen])[:, -COVARIANCE_RANK:]
-        return replace(self, projection=shown @ (prior @ axes), axes=axes)
+        chosen = values > SMALLEST_VALUE * values[-1].clamp(min=0.0)
+        values, axes = values[chosen][-COVARIANCE_RANK:], (basis @ vectors[:, chosen])
+        # P' projection is the axes times the roots of their values, as the axes are eigenvectors
+        projection = shown @ (prior @ axes[:, -COVARIANCE_RANK:]) / values.sqrt()
+        return replace(self, projection=projection, loadings=prior @ projection)
 
     def with_step(self, covariance: float) -> RatingHead:
         """Take a step of another length in the same direction."""
@@ -315,12 +320,8 @@ class RatingHead:
         """
         settings = self.settings
         matrix = settings.content * self.kernel[items][:, items]
-        if self.axes.shape[1]:
-            # on the axes, which are eigenvectors, P' projection is axes times the eigenvalues
-            loadings = settings.content * (self.kernel[items] @ self.projection)
-            loadings += (1.0 - settings.content) * self.projection[items]
-            step = settings.covariance * (loadings @ self.axes[items].T)
-            matrix += (step + step.T) / 2.0
+        loadings = self.loadings[items]
+        matrix += settings.covariance * (loadings @ loadings.T)
         matrix.diagonal().add_(1.0 - settings.content + settings.ridge)
         return matrix
 
@@ -342,7 +343,7 @@ class RatingHead:
         bias = content.numpy().astype(np.float64)
         bias[known] = self.item_bias[targets.own[known]]
         prior = targets.prior(self.settings.content)
-        return TargetTerms(bias, prior, self.settings.covariance * (prior @ self.projection))
+        return TargetTerms(bias, prior, prior @ self.projection)
 
     def predict(
         self, profile: Profile, terms: TargetTerms, rows: NDArray[np.int64]
@@ -365,7 +366,8 @@ class RatingHead:
         """
         weights = profile.weights
         near = terms.prior[rows][:, profile.items] @ weights
-        near += terms.loadings[rows] @ (self.axes[profile.items].T @ weights)
+        shown = self.loadings[profile.items].T @ weights
+        near += self.settings.covariance * (terms.loadings[rows] @ shown)
         return self.mean + profile.bias + terms.bias[rows] + near.numpy().astype(np.float64)
 
     def _shown(self, ratings: Ratings) -> Tensor:
@@ -396,7 +398,7 @@ class TargetTerms:
     prior
         ``P'`` with the W items, [T, W].
     loadings
-        The step of the covariance on its axes, [T, R].
+        ``P' projection``, [T, R].
     """
 
     bias: NDArray[np.float64]

@@ -105,3 +105,20 @@ def test_coverage_counts_each_item_once_and_no_empty_place() -> None:
     assert metrics.coverage(np.array([[3, 1], [3, -1]]), 8) == 0.25
     with pytest.raises(ValueError, match="undefined"):
         metrics.coverage(np.array([[0]]), 0)
+
+
+def test_errors_of_ratings_with_known_answers() -> None:
+    predicted, ratings = np.array([3.0, 1.0, 5.0]), np.array([3.0, 3.0, 4.0])
+    assert metrics.rmse(predicted, ratings) == pytest.approx(np.sqrt(5.0 / 3.0))
+    assert metrics.mae(predicted, ratings) == 1.0
+    assert metrics.rmse(ratings, ratings) == metrics.mae(ratings, ratings) == 0.0
+
+
+@pytest.mark.parametrize("metric", [metrics.rmse, metrics.mae])
+@pytest.mark.parametrize("shapes", [(2, 3), (0, 0), ((2, 1), (2, 1))])
+def test_errors_refuse_what_is_not_paired(
+    metric: Callable[[NDArray[np.float64], NDArray[np.float64]], float],
+    shapes: tuple[int | tuple[int, int], int | tuple[int, int]],
+) -> None:
+    with pytest.raises(ValueError, match="must both be"):
+        metric(np.zeros(shapes[0]), np.zeros(shapes[1]))
