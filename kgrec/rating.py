@@ -22,6 +22,8 @@ from kgrec.rating_head import Profile, RatingHead, Ratings, Targets
 from kgrec.text import TextEncoder
 from kgrec.text_memory import TextMemory
 
+ITEM_BLOCK = 4_096  # items whose kernel with the core items is held at once
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _State:
@@ -234,24 +236,30 @@ class RatingModel:
         batches: list[NDArray[np.int64]],
         items: NDArray[np.int64],
     ) -> list[NDArray[np.float64]]:
-        """Predict for each history the items of a batch, which are places among the items."""
+        """Predict for each history the items of a batch, which are places among ``items``."""
         state = self._fitted
         distinct, place = np.unique(items, return_inverse=True)
-        results = [np.empty(len(batch)) for batch in batches]
         own = np.full(len(state.graph.items), -1)
         own[state.core] = np.arange(len(state.core))
         is_known = own[distinct] >= 0
+        results = [np.empty(len(batch)) for batch in batches]
         for head, chosen in ((state.warm, is_known), (state.cold, ~is_known)):
-            if not chosen.any():
-                continue
-            targets = self._targets(distinct[chosen], own[distinct[chosen]])
-            terms = head.target_terms(targets)
-            row = np.cumsum(chosen) - 1
-            for history, batch, result in zip(histories, batches, results, strict=True):
-                asked = chosen[place[batch]]
-                if asked.any():
-                    profile: Profile = head.profile(*history)
-                    result[asked] = head.predict(profile, terms, row[place[batch][asked]])
+            profiles: dict[int, Profile] = {}
+            places = np.flatnonzero(chosen)
+            blocks = [places[i : i + ITEM_BLOCK] for i in range(0, len(places), ITEM_BLOCK)]
+            shown = track(blocks, "predicting ratings") if len(blocks) > 1 else blocks
+            for block in shown:
+                terms = head.target_terms(self._targets(distinct[block], own[distinct[block]]))
+                row = np.full(len(distinct), -1)
+                row[block] = np.arange(len(block))
+                for number, (batch, result) in enumerate(zip(batches, results, strict=True)):
+                    rows = row[place[batch]]
+                    asked = rows >= 0
+                    if not asked.any():
+                        continue
+                    if number not in profiles:
+                        profiles[number] = head.profile(*histories[number])
+                    result[asked] = head.predict(profiles[number], terms, rows[asked])
         return [np.clip(result, state.lowest, state.highest) for result in results]
 
     def _targets(self, items: NDArray[np.int64], own: NDArray[np.int64]) -> Targets:

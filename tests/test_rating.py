@@ -140,6 +140,15 @@ def test_pairs_are_answered_in_their_order(world: World, fitted: RatingModel) ->
     assert everything["rating"].between(np.float32(lowest), np.float32(highest)).all()
 
 
+def test_blocks_of_items_change_nothing(
+    world: World, fitted: RatingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, items = ["user02", "user05"] * FILMS, [name for name in world.names for _ in range(2)]
+    whole = fitted.predict(users, items)["rating"]
+    monkeypatch.setattr("kgrec.rating.ITEM_BLOCK", 7)
+    assert fitted.predict(users, items)["rating"].to_numpy() == pytest.approx(whole, abs=1e-5)
+
+
 def test_the_same_seed_gives_the_same_bits(
     world: World, fitted: RatingModel, tiny_encoder: TextEncoder
 ) -> None:
