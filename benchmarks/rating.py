@@ -29,6 +29,7 @@ from kgrec.graph import Interactions
 from kgrec.storage import load_graph
 from numpy.typing import NDArray
 
+from benchmarks.controls import remove_edges, remove_texts
 from benchmarks.protocols import prepare
 from benchmarks.quality import write_text
 from benchmarks.quality_run import make_cached_encoder
@@ -177,11 +178,12 @@ def _fit_surprise(model: Any, train: pd.DataFrame, test: pd.DataFrame) -> Rating
     return np.array([model.predict(user, item).est for user, item in pairs])
 
 
-def kgrec_with(encoder: TextEncoder) -> Predict:
-    """Make the prediction by kgrec, with an encoder."""
+def kgrec_with(encoder: TextEncoder, *, content: bool = True) -> Predict:
+    """Make the prediction by kgrec, on the graph or without its texts and edges."""
 
     def predict(task: Task, seed: int) -> Ratings:
-        model = RatingModel(encoder=encoder).fit(task.graph, seed=seed)
+        graph = task.graph if content else remove_texts(remove_edges(task.graph))
+        model = RatingModel(encoder=encoder).fit(graph, seed=seed)
         users = task.graph.users.ids.take(task.test["user"].to_numpy()).to_pylist()
         items = task.graph.items.ids.take(task.test["item"].to_numpy()).to_pylist()
         return model.predict(users, items)["rating"].to_numpy()
@@ -212,6 +214,7 @@ def models(encoder: TextEncoder) -> dict[str, Predict]:
         "item mean": predict_item_mean,
         **peers,
         "kgrec": kgrec_with(encoder),
+        "kgrec without content": kgrec_with(encoder, content=False),
     }
 
 

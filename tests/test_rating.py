@@ -109,6 +109,17 @@ def test_biases_alone_where_content_says_nothing(tiny_encoder: TextEncoder) -> N
     assert np.ptp(cold["rating"]) == 0.0
 
 
+def test_a_graph_without_content_is_no_error(world: World, tiny_encoder: TextEncoder) -> None:
+    films: dict[str, str | None] = dict.fromkeys(world.names)
+    bare = make_graph(films, [(user, "film00") for user in world.users])
+    model = RatingModel(encoder=tiny_encoder).fit(
+        bare.with_interactions(world.graph.interactions), seed=3
+    )
+    # tastes show in the ratings of warm items, and cold ones are all alike
+    assert world.errors(model, WARM) < 0.8 * world.bias_errors(WARM)
+    assert np.ptp(model.predict("user00", [world.names[place] for place in NEW])["rating"]) == 0.0
+
+
 def test_somebody_with_the_same_ratings_is_the_same_user(world: World, fitted: RatingModel) -> None:
     rated = np.flatnonzero(world.rated[7])[::-1]
     ratings = {world.names[place]: float(world.truth[7, place]) for place in rated}
