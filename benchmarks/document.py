@@ -1,8 +1,8 @@
 """Copy the tables of the benchmarks into the documentation.
 
 ``python -m benchmarks.document`` puts what lies in ``benchmarks/results`` between the marks
-``<!-- from NAME.md -->`` and ``<!-- end of NAME.md -->`` of ``docs/benchmarks.md``, so that no
-number there was ever typed.
+``<!-- from NAME.md -->`` and ``<!-- end of NAME.md -->`` of ``docs/benchmarks.md`` and
+``docs/rating.md``, so that no number there was ever typed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+DOCUMENTS = tuple(
+    Path(__file__).parent.parent / "docs" / name for name in ("benchmarks.md", "rating.md")
+)
 
 _MARKED = re.compile(
     r"(<!-- from (?P<name>[\w.-]+) -->\n).*?(<!-- end of (?P=name) -->)", re.DOTALL
@@ -50,11 +52,13 @@ def fill(document: str, results: Path) -> str:
 
 def main() -> None:
     """Run from the command line; with ``--check`` nothing is written."""
-    before = DOCUMENT.read_text(encoding="utf-8")
-    after = fill(before, RESULTS)
-    if "--check" in sys.argv[1:]:
-        raise SystemExit(None if before == after else f"{DOCUMENT} is out of date")
-    DOCUMENT.write_text(after, encoding="utf-8")
+    for document in DOCUMENTS:
+        before = document.read_text(encoding="utf-8")
+        after = fill(before, RESULTS)
+        if "--check" not in sys.argv[1:]:
+            document.write_text(after, encoding="utf-8")
+        elif before != after:
+            raise SystemExit(f"{document} is out of date")
 
 
 if __name__ == "__main__":

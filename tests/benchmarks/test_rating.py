@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.rating import main, make_task, measure, predict_item_mean, predict_mean, to_markdown
+from benchmarks.rating import (
+    main,
+    make_task,
+    measure,
+    models,
+    predict_item_mean,
+    predict_mean,
+    to_markdown,
+)
+from kgrec import TextEncoder
 from kgrec.graph import Interactions, KnowledgeGraph
 
 from tests.evaluation.worlds import make_graph
@@ -75,6 +84,16 @@ def test_the_table_gives_mean_and_spread() -> None:
     one = {"protocol": "cold", "model": "kgrec", "ratings": 1200, "mae": 0.5, "seconds": 2.0}
     shown = to_markdown([one | {"seed": 0, "rmse": 0.8}, one | {"seed": 1, "rmse": 0.9}])
     assert "| cold | kgrec | 0.8500 ± 0.0707 | 0.5000 ± 0.0000 | 2.0 | 1,200 | 2 |" in shown
+
+
+def test_what_needs_surprise_is_skipped_without_it(
+    tiny_encoder: TextEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("benchmarks.rating.find_spec", dict[str, None]().get)
+    assert [name for name in models(tiny_encoder) if "Surprise" in name] == []
+    assert "pip install 'kgrec[bench]'" in capsys.readouterr().out
 
 
 def test_no_data_no_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
