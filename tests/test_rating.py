@@ -16,6 +16,7 @@ from kgrec.rating_head import RatingHead, Ratings, RatingSettings, Targets
 from numpy.typing import NDArray
 
 from tests.evaluation.worlds import make_graph
+from tests.films import film_graph
 
 USERS, FILMS, COLD, GENRES = 60, 70, 10, 4
 NOISE = 0.2
@@ -183,6 +184,15 @@ def test_a_pair_rated_twice_counts_with_its_mean() -> None:
     ratings = read_ratings(graph.with_interactions(Interactions(log.user, log.item, weight)))
     assert ratings.value.tolist() == [3.5, 1.0]
     assert ratings.item.tolist() == [0, 1]
+
+
+def test_three_ratings_are_enough_for_an_answer(tiny_encoder: TextEncoder) -> None:
+    log = film_graph().interactions
+    rated = Interactions(log.user, log.item, np.array([5.0, 3.0, 1.0], np.float32))
+    model = RatingModel(encoder=tiny_encoder).fit(film_graph().with_interactions(rated))
+    found = model.predict(["ada", "bob", "bob"], ["heat", "alien", "aliens"])
+    assert found["rating"].between(1.0, 5.0).all()
+    assert found["rating"][0] > found["rating"][2]  # ada is kinder, and aliens is cold
 
 
 def test_biases_solve_their_equations() -> None:
