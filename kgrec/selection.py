@@ -345,7 +345,7 @@ def _choose_prominence(search: Search[ColdSettings]) -> None:
     if search.best is without:
         return
     before: ColdSettings | None = None
-    while search.best != before:
+    while search.best is not before:  # a better one takes its place, or none
         before = search.best
         search.climb(PENALTIES, before.penalty, _with_penalty, clearly=False)
         search.climb(PROMINENCES, search.best.prominence, _with_prominence, clearly=False)
