@@ -127,7 +127,9 @@ def hold_back_cold_items(graph: KnowledgeGraph) -> tuple[KnowledgeGraph, GraphTa
     entities = pc.and_(is_item, pc.is_in(tables.entities["id"], cold))
     touched = [
         pc.and_(
-            pc.is_in(tables.relations["relation"], pa.array(_with_items_as(graph, side))),
+            pc.is_in(
+                tables.relations["relation"], pa.array(_with_items_as(graph, side), pa.string())
+            ),
             pc.is_in(tables.relations[side], cold),
         )
         for side in ("head", "tail")

@@ -21,6 +21,7 @@ from kgrec.storage import load_graph
 from kgrec.text import TextEncoder
 
 from benchmarks import controls
+from tests.evaluation.worlds import make_graph
 from tests.films import SCHEMA, film_graph
 
 
@@ -73,6 +74,16 @@ def test_cold_items_held_back_make_the_graph_again(debian_graph: KnowledgeGraph)
     )
     assert all({head, tail} & cold for head, tail in ends)
     assert before.extended(arriving) == debian_graph
+
+
+def test_cold_items_held_back_where_items_are_heads_alone() -> None:
+    graph = make_graph(
+        dict.fromkeys(["old", "new"], "a film"), [("ada", "old")], {"old": ["x"], "new": ["x", "y"]}
+    )
+    before, arriving = controls.hold_back_cold_items(graph)
+    assert before.items.ids.to_pylist() == ["old"]
+    assert set(arriving.relations["head"].to_pylist()) == {"new"}
+    assert before.extended(arriving) == graph
 
 
 def test_the_mixed_protocol_takes_a_fifth_away() -> None:
