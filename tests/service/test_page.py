@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from kgrec.service.settings import Tokens
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -39,6 +43,7 @@ FLAGS = (
 )
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
 SECONDS = 20.0
+T = TypeVar("T")
 
 
 class Page:
@@ -54,14 +59,30 @@ class Page:
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
-    def wait_for(self, selector: str, words: str = "") -> WebElement:
-        def found(_: webdriver.Chrome) -> list[WebElement]:
-            return [one for one in self.all(selector) if one.is_displayed() and words in one.text]
-
+    def until(self, holds: Callable[[], T], what: str) -> T:
+        """Wait until something holds; elements that the page drew anew are looked up again."""
         waiting = WebDriverWait(
             self.driver, SECONDS, ignored_exceptions=[StaleElementReferenceException]
         )
-        return waiting.until(found, f"{selector} with '{words}'")[0]
+        return waiting.until(lambda _: holds(), what)
+
+    def wait_for(self, selector: str, words: str = "") -> WebElement:
+        def found() -> list[WebElement]:
+            return [one for one in self.all(selector) if one.is_displayed() and words in one.text]
+
+        return self.until(found, f"{selector} with '{words}'")[0]
+
+    def click(self, selector: str, words: str = "") -> None:
+        """Click once the element is there and nothing covers it, as somebody would."""
+
+        def clicked() -> bool:
+            try:
+                self.wait_for(selector, words).click()
+            except ElementClickInterceptedException:
+                return False
+            return True
+
+        self.until(clicked, f"a click on {selector} with '{words}'")
 
     def search(self, place: str, words: str) -> None:
         """Type words, wait for the list, and take its first entry, all by keyboard."""
@@ -70,8 +91,31 @@ class Page:
         self.wait_for(f"{place} li", words)
         field.send_keys(Keys.ENTER)
 
+    def texts(self, selector: str) -> list[str]:
+        """Return texts of all elements, of one moment: the page may draw its lists anew."""
+        return list(
+            self.driver.execute_script(
+                "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)",
+                selector,
+            )
+        )
+
+    def attributes(self, selector: str, name: str) -> list[str]:
+        """Return an attribute of all elements, of one moment."""
+        return list(
+            self.driver.execute_script(
+                "return [...document.querySelectorAll(arguments[0])]"
+                ".map(e => e.getAttribute(arguments[1]))",
+                selector,
+                name,
+            )
+        )
+
     def items(self) -> list[str]:
-        return [str(one.get_attribute("data-item")) for one in self.all("#list button")]
+        return self.attributes("#list button", "data-item")
+
+    def wait_for_items(self, expected: list[str]) -> None:
+        self.until(lambda: self.items() == expected, f"the list {expected}")
 
     def active(self) -> WebElement:
         return self.driver.switch_to.active_element
@@ -117,9 +161,8 @@ def test_a_user_their_list_and_the_reasons_by_keyboard_alone(page: Page, service
     page.wait_for("summary", "Which items").send_keys(Keys.ENTER)
     page.wait_for("#length").send_keys(Keys.CONTROL, "a", Keys.NULL, "60", Keys.TAB)
     expected = ranker.recommend("person07", 60)
-    WebDriverWait(page.driver, SECONDS).until(lambda _: len(page.items()) > 10)
-    assert page.items() == expected["item"].tolist()
-    cold = [item for item in page.items() if page.all(f"[data-item='{item}'] .cold")]
+    page.wait_for_items(expected["item"].tolist())
+    cold = page.attributes("#list button:has(.cold)", "data-item")
     assert cold == expected[expected["cold"]]["item"].tolist()
     assert cold
     page.driver.execute_script(f"document.querySelector(\"[data-item='{cold[0]}']\").focus()")
@@ -127,7 +170,7 @@ def test_a_user_their_list_and_the_reasons_by_keyboard_alone(page: Page, service
     page.wait_for("#detail-title", cold[0])
     path = ranker.explanation(cold[0], user="person07", n=8).paths["path"][0]
     page.wait_for("#panel-why .paths", path)
-    boxes = [one.text for one in page.all("#panel-why svg g.boxed text")]
+    boxes = page.texts("#panel-why svg g.boxed text")
     assert cold[0] in boxes
     assert set(boxes) & set(ranker.explain("person07", cold[0], 20)["history_item"])
     page.wait_for("#panel-why table", "has_genre")
@@ -137,13 +180,13 @@ def test_a_user_their_list_and_the_reasons_by_keyboard_alone(page: Page, service
 
 def test_the_neighbourhood_grows(page: Page, service: Service) -> None:
     page.search("#user-search", "person07")
-    page.wait_for("#list button").click()
+    page.click("#list button")
     page.wait_for("#detail-title", page.items()[0])
-    page.wait_for("#tab-why").click()
+    page.click("#tab-why")
     page.active().send_keys(Keys.ARROW_RIGHT)
     page.wait_for("#panel-around g[role=button]")
     ties = service.ask("GET", f"/neighbourhood?type=film&id={page.items()[0]}").json["ties"]
-    shown = {str(one.get_attribute("data-key")) for one in page.all("#panel-around g[role=button]")}
+    shown = set(page.attributes("#panel-around g[role=button]", "data-key"))
     assert {f"{tie['node']['type']}/{tie['node']['id']}" for tie in ties} < shown
     genre = next(key for key in shown if key.startswith("genre/"))
     page.driver.execute_script(f"document.querySelector(\"[data-key='{genre}']\").focus()")
@@ -156,24 +199,24 @@ def test_the_neighbourhood_grows(page: Page, service: Service) -> None:
 
 
 def test_a_history_and_filters(page: Page, service: Service) -> None:
-    page.wait_for("input[value=history]").click()
+    page.click("input[value=history]")
     for film in ("film03", "film12"):
         page.search("#history-search", film)
         page.wait_for("#history-chips button", film)
     ranker = service.live.current()
     page.wait_for("#list-hint", "film03, film12")
-    assert page.items() == ranker.recommend_for(["film03", "film12"], 10)["item"].tolist()
-    page.wait_for("summary", "Which items").click()
-    page.wait_for("#only-cold").click()
+    page.wait_for_items(ranker.recommend_for(["film03", "film12"], 10)["item"].tolist())
+    page.click("summary", "Which items")
+    page.click("#only-cold")
     expected = ranker.recommend_for(["film03", "film12"], 10, cold=True)["item"].tolist()
-    WebDriverWait(page.driver, SECONDS).until(lambda _: page.items() == expected)
+    page.wait_for_items(expected)
     page.search("#filter-search", "genre1")
     page.wait_for("#filter-chips button", "genre1")
     expected = ranker.recommend_for(
         ["film03", "film12"], 10, cold=True, where={"genre": ["genre1"]}
     )["item"].tolist()
-    WebDriverWait(page.driver, SECONDS).until(lambda _: page.items() == expected)
-    page.wait_for("#history-chips button", "film12").click()
+    page.wait_for_items(expected)
+    page.click("#history-chips button", "film12")
     page.wait_for("#list-hint", "film03")
     assert page.errors() == []
 
@@ -181,21 +224,20 @@ def test_a_history_and_filters(page: Page, service: Service) -> None:
 def test_a_new_item_and_who_gets_it(page: Page, service: Service) -> None:
     page.search("#user-search", "person07")
     page.wait_for("#list button")
-    page.wait_for("summary", "Add a new item").click()
+    page.click("summary", "Add a new item")
     page.wait_for("#new-id").send_keys("jaws <b>2</b>")
     page.wait_for("#new-text").send_keys("a shark <script>alert(1)</script>")
     for genre in ("genre2", "genre5"):
         page.search("#new-search", genre)
         page.wait_for("#new-chips button", genre)
-    page.wait_for("#new-form button[type=submit]").click()
+    page.click("#new-form button[type=submit]")
     page.wait_for("#message", "is in")
     page.wait_for("#detail-title", "jaws <b>2</b>")
     page.wait_for("#panel-audience table")
     ranker = service.live.current()
     assert "jaws <b>2</b>" in ranker.graph.items.ids.to_pylist()
     expected = ranker.audience("jaws <b>2</b>", 10)["user"].tolist()
-    listed = [one.text for one in page.all("#panel-audience tbody td:first-child")]
-    assert listed == expected
+    assert page.texts("#panel-audience tbody td:first-child") == expected
     edges = service.ask("GET", "/neighbourhood?type=film&id=jaws%20%3Cb%3E2%3C/b%3E").json["ties"]
     assert [edge["node"]["id"] for edge in edges] == ["genre2", "genre5"]
     page.keep_picture("new-item")
@@ -205,7 +247,7 @@ def test_a_new_item_and_who_gets_it(page: Page, service: Service) -> None:
 def test_what_is_wrong_is_said(page: Page) -> None:
     page.search("#user-search", "person07")
     page.wait_for("#list button")
-    page.wait_for("summary", "Which items").click()
+    page.click("summary", "Which items")
     length = page.wait_for("#length")
     length.send_keys(Keys.CONTROL, "a", Keys.NULL, "5000", Keys.TAB)
     page.wait_for("#message", "body.n")
@@ -217,11 +259,11 @@ def test_on_a_phone(driver: webdriver.Chrome, service: Service) -> None:
         page = Page(driver)
         page.open(service)
         page.search("#user-search", "person07")
-        page.wait_for("#list button").click()
+        page.click("#list button")
         page.wait_for("#panel-why .paths, #panel-why .hint")
         page.keep_picture("phone")
         for tab in ("around", "audience"):
-            page.wait_for(f"#tab-{tab}").click()
+            page.click(f"#tab-{tab}")
             page.wait_for(f"#panel-{tab} svg, #panel-{tab} table")
             sizes = driver.execute_script(
                 "return [document.documentElement.scrollWidth, window.innerWidth]"
