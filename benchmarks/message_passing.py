@@ -57,8 +57,8 @@ from kgrec.selection import (
 from kgrec.storage import load_graph
 from kgrec.text import TextEncoder
 from kgrec.training import (
+    Arrival,
     hidden_prominence,
-    make_episode,
     softmax_ranking_loss,
     teacher_weights,
     train_shares,
@@ -345,17 +345,17 @@ class ClosedForm:
         part = self._histories[:, items]
         own = [matrix[self._known[items]] for matrix in self._task.rows]
         everything = np.arange(len(items))
-        episodes = [
-            make_episode(
+        arrivals = [
+            Arrival(
                 part,
                 np.setdiff1d(everything, fold),
                 fold,
-                settings.penalty,
                 config.episode_users,
                 self._seed + number,
             )
             for number, fold in enumerate(np.array_split(everything, EPISODES))
         ]
+        episodes = [arrival.episode(settings.penalty) for arrival in arrivals]
         looks = [hidden_prominence(part, own, chosen.known, chosen.hidden) for chosen in episodes]
         propagation = Propagation(self._task.prior, settings.sharpness)
         train_shares(

@@ -15,7 +15,13 @@ from kgrec.calibration import MixedTrial, Mixing, calibrate, without_seen
 from kgrec.config import Config
 from kgrec.graph import KnowledgeGraph
 from kgrec.model.channels import Channel, Matrix, NeighbourChannel, what_comes_along
-from kgrec.model.collaborative import count_users, low_pass_weights, score_spread
+from kgrec.model.collaborative import (
+    count_users,
+    gram_matrix,
+    low_pass_weights,
+    popularity,
+    score_spread,
+)
 from kgrec.model.head import factor_ridge
 from kgrec.model.network import Network
 from kgrec.model.prominence import Prominence
@@ -115,17 +121,13 @@ def fit_network(
     prior = start_shares(channels)
     counted = what_comes_along(channels, core_rows)
     cold = choose_cold_settings(own, core_rows, counted, prior, config, seed)
-    blend = Propagation(cold.shares, 0.0)
-
-    def content(items: NDArray[np.int64]) -> Tensor:
-        part = [matrix[items] for matrix in core_rows]
-        return blend.kernel(part, part)
-
+    content = Propagation(cold.shares, 0.0).kernel(core_rows, core_rows)
     warm = choose_warm_settings(own, content, config, seed)
-    mixing = _fit_mixing(own, core_rows, counted, cold, warm, config, seed)
-    core_weights = _solve_warm(own, content(np.arange(len(core))), warm, config, seed)
+    mixing = _fit_mixing(own, content, counted, cold, warm, config, seed)
+    inverse = _solve_content(content, cold)
+    core_weights = _solve_warm(own, content, warm, config, seed)
+    del content  # as large as each of the others
     teacher = _solve_teacher(own, cold, seed)
-    inverse = _solve_content(core_rows, cold)
     network = Network(
         tuple(channels),
         cold.propagation().cpu(),
@@ -161,7 +163,10 @@ def _solve_warm(
     low_pass = (
         low_pass_weights(histories, config.low_pass_rank, seed) if settings.low_pass else None
     )
-    return warm_weights(histories, content, settings, low_pass, _sample(histories, seed))
+    evidence = gram_matrix(histories).add_(content, alpha=settings.content_weight)
+    return warm_weights(
+        evidence, popularity(histories), settings, low_pass, _sample(histories, seed)
+    )
 
 
 def _solve_teacher(histories: sparse.csr_array, settings: ColdSettings, seed: int) -> Tensor:
@@ -169,15 +174,15 @@ def _solve_teacher(histories: sparse.csr_array, settings: ColdSettings, seed: in
     return weights.div_(score_spread(_sample(histories, seed), weights))
 
 
-def _solve_content(rows: Sequence[Matrix], settings: ColdSettings) -> Tensor:
-    kernel = settings.propagation().kernel(rows, rows)
+def _solve_content(content: Tensor, settings: ColdSettings) -> Tensor:
+    kernel = settings.propagation().sharpen(content)
     penalty = torch.full((len(kernel),), settings.ridge)
     return torch.cholesky_inverse(factor_ridge(kernel, penalty))
 
 
 def _fit_mixing(
     histories: sparse.csr_array,
-    rows: Sequence[Matrix],
+    content: Tensor,
     counted: Sequence[Matrix],
     cold: ColdSettings,
     warm: WarmSettings,
@@ -196,11 +201,11 @@ def _fit_mixing(
     users = np.sort(random.permutation(eligible)[:MIXING_USERS])
     if not len(users):
         return Mixing()
-    known_rows, hidden_rows = ([matrix[part] for matrix in rows] for part in (known, hidden))
-    content = Propagation(cold.shares, 0.0).kernel(known_rows, known_rows)
-    weights = _solve_warm(kept, content, warm, config, seed)
-    towards_hidden = cold.propagation().kernel(known_rows, hidden_rows)
-    columns = _solve_teacher(kept, cold, seed) @ (_solve_content(known_rows, cold) @ towards_hidden)
+    among_known = content[known][:, known]
+    weights = _solve_warm(kept, among_known, warm, config, seed)
+    towards_hidden = cold.propagation().sharpen(content[known][:, hidden])
+    projection = _solve_content(among_known, cold) @ towards_hidden
+    columns = _solve_teacher(kept, cold, seed) @ projection
     prominence = hidden_prominence(histories, counted, known, hidden)
     columns *= torch.exp(cold.prominence * prominence)
     own = kept[users]

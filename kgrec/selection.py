@@ -30,7 +30,7 @@ from kgrec.model.collaborative import (
 from kgrec.model.head import factor_ridge, solve_ridge
 from kgrec.model.propagation import Propagation, channel_kernels
 from kgrec.retrieval import top_k
-from kgrec.training import Episode, hidden_prominence, make_episode, train_shares
+from kgrec.training import Arrival, Episode, hidden_prominence, train_shares
 
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 SHARPNESSES = (0.0, 0.5, 1.0, 2.0, 3.0)
@@ -106,6 +106,11 @@ class WarmSettings:
     low_pass: float = 0.2
     quality: float = float("nan")
 
+    @property
+    def content_weight(self) -> float:
+        """Weight of the content kernel in counts of the Gram matrix."""
+        return self.content * self.penalty
+
 
 def prior_shares(names: Sequence[str], relation_names: Iterable[str]) -> list[float]:
     """Give the shares that the channels start from.
@@ -163,6 +168,7 @@ def quality_of(scores: NDArray[np.float32], positives: NDArray[np.float32]) -> N
 
 
 Settings = TypeVar("Settings", ColdSettings, WarmSettings)
+Parts = Callable[[NDArray[np.int64], NDArray[np.int64]], Tensor]
 
 
 class Search(Generic[Settings]):
@@ -314,10 +320,9 @@ def choose_cold_settings(
     random = np.random.default_rng(seed)
     items = random.permutation(histories.shape[1])
     folds = VALIDATION_FOLDS if len(items) <= config.selection_items else 1
-    trials = [
-        _ColdTrial(histories, rows, counted, items, fold, start, seed) for fold in range(folds)
-    ]
-
+    mixture = _kernel_by_parts(start, rows, at_once=folds > 1)
+    trials = [_ColdTrial(histories, mixture, counted, items, fold, seed) for fold in range(folds)]
+    del mixture
     if not any(trial.has_users for trial in trials):
         return best
     search = Search(best, lambda settings: _over_trials(trials, settings))
@@ -367,38 +372,45 @@ def _shares(propagation: Propagation) -> tuple[float, ...]:
     return tuple(propagation.shares().tolist())
 
 
+def _kernel_by_parts(propagation: Propagation, rows: Sequence[Matrix], *, at_once: bool) -> Parts:
+    """Give the kernel between some items and some others, from the whole one or each anew."""
+    if at_once:
+        whole = propagation.kernel(rows, rows)
+        return lambda left, right: whole[left][:, right]
+    return lambda left, right: propagation.kernel(
+        [matrix[left] for matrix in rows], [matrix[right] for matrix in rows]
+    )
+
+
 class _ColdTrial:
     """Hides one fold of the items and measures settings on it."""
 
     def __init__(
         self,
         histories: sparse.csr_array,
-        rows: Sequence[Matrix],
+        kernel: Parts,
         counted: Sequence[Matrix],
         items: NDArray[np.int64],
         fold: int,
-        start: Propagation,
         seed: int,
     ) -> None:
-        self._histories = histories
-        self._seed = seed + fold
-        self._hidden = np.sort(items[fold::FOLDS])
-        self._known = np.sort(np.delete(items, np.s_[fold::FOLDS]))
-        known = [matrix[self._known] for matrix in rows]
-        self._among_known = start.kernel(known, known)
-        self._towards_hidden = start.kernel(known, [matrix[self._hidden] for matrix in rows])
-        self._prominence = hidden_prominence(histories, counted, self._known, self._hidden)
+        hidden = np.sort(items[fold::FOLDS])
+        known = np.sort(np.delete(items, np.s_[fold::FOLDS]))
+        self._among_known = kernel(known, known)
+        self._towards_hidden = kernel(known, hidden)
+        self._prominence = hidden_prominence(histories, counted, known, hidden)
+        self._arrival = Arrival(histories, known, hidden, VALIDATION_USERS, seed + fold)
         self._episodes: dict[float, Episode] = {}
         self._solved: tuple[tuple[float, float], Tensor] | None = None
 
     @property
     def has_users(self) -> bool:
-        return len(self._episode(DEFAULT_PENALTY).positives) > 0
+        return self._arrival.has_users
 
     def quality(self, settings: ColdSettings) -> NDArray[np.float64]:
-        episode = self._episode(settings.penalty)
-        if not len(episode.positives):
+        if not self.has_users:
             return np.empty(0)
+        episode = self._episode(settings.penalty)
         scores = episode.scores @ self._projection(settings.sharpness, settings.ridge)
         scores *= torch.exp(settings.prominence * self._prominence)
         return quality_of(scores.numpy(force=True), episode.positives.numpy(force=True))
@@ -408,16 +420,14 @@ class _ColdTrial:
         asked = (sharpness, ridge)
         if self._solved is None or self._solved[0] != asked:
             sharpen = Propagation([1.0], sharpness).sharpen
-            penalty = torch.full((len(self._known),), ridge)
+            penalty = torch.full((len(self._among_known),), ridge)
             factor = factor_ridge(sharpen(self._among_known), penalty)
             self._solved = asked, solve_ridge(factor, sharpen(self._towards_hidden))
         return self._solved[1]
 
     def _episode(self, penalty: float) -> Episode:
         if penalty not in self._episodes:
-            self._episodes[penalty] = make_episode(
-                self._histories, self._known, self._hidden, penalty, VALIDATION_USERS, self._seed
-            )
+            self._episodes[penalty] = self._arrival.episode(penalty)
         return self._episodes[penalty]
 
 
@@ -431,19 +441,13 @@ def _train(
     seed: int,
 ) -> Propagation:
     items = np.arange(histories.shape[1])
-    episodes = [
-        make_episode(
-            histories,
-            np.setdiff1d(items, fold),
-            fold,
-            settings.penalty,
-            config.episode_users,
-            seed + number,
-        )
+    arrivals = [
+        Arrival(histories, np.setdiff1d(items, fold), fold, config.episode_users, seed + number)
         for number, fold in enumerate(np.array_split(items, EPISODES))
     ]
+    episodes = [one.episode(settings.penalty) for one in arrivals if one.has_users]
+    del arrivals
     propagation = Propagation(prior, settings.sharpness)
-    episodes = [episode for episode in episodes if len(episode.positives)]
     if episodes and config.steps:
         looks = [
             hidden_prominence(histories, counted, episode.known, episode.hidden)
@@ -465,7 +469,7 @@ def _train(
 
 def choose_warm_settings(
     histories: sparse.csr_array,
-    content_kernel: Callable[[NDArray[np.int64]], Tensor],
+    content: Tensor,
     config: Config,
     seed: int,
 ) -> WarmSettings:
@@ -475,8 +479,8 @@ def choose_warm_settings(
     ----------
     histories
         [users, W].
-    content_kernel
-        Gives the mixed inner products among some of the items, [K] -> [K, K].
+    content
+        Mixed inner products among the items, [W, W].
     config
         The model's settings.
     seed
@@ -491,7 +495,7 @@ def choose_warm_settings(
         return WarmSettings()
     random = np.random.default_rng(seed)
     items = np.sort(random.permutation(histories.shape[1])[: config.selection_items])
-    trial = _WarmTrial(histories[:, items], content_kernel(items), config, random)
+    trial = _WarmTrial(histories[:, items], content[items][:, items], config, random)
     if not trial.has_users:
         return WarmSettings()
     start = WarmSettings(low_pass=0.0)
@@ -525,6 +529,7 @@ class _WarmTrial:
         self._users = np.sort(random.permutation(eligible)[:VALIDATION_USERS])
         self._positives = hidden[self._users].toarray()
         self._seen = self._histories[self._users].nonzero()
+        self._gram, self._popular = gram_matrix(self._histories), popularity(self._histories)
         self._low_pass: Tensor | None = None
 
     @property
@@ -540,13 +545,14 @@ class _WarmTrial:
     def _weights(self, settings: WarmSettings) -> Tensor:
         if settings.low_pass and self._low_pass is None:
             self._low_pass = low_pass_weights(self._histories, self._rank, self._seed)
+        evidence = torch.add(self._gram, self._content, alpha=settings.content_weight)
         sample = self._histories[self._users]
-        return warm_weights(self._histories, self._content, settings, self._low_pass, sample)
+        return warm_weights(evidence, self._popular, settings, self._low_pass, sample)
 
 
 def warm_weights(
-    histories: sparse.csr_array,
-    content: Tensor,
+    evidence: Tensor,
+    popular: Tensor,
     settings: WarmSettings,
     low_pass: Tensor | None,
     sample: sparse.csr_array,
@@ -555,12 +561,14 @@ def warm_weights(
 
     Parameters
     ----------
-    histories
-        [users, W].
-    content
-        Mixed inner products among the items, [W, W].
+    evidence
+        How much speaks for two items belonging together, [W, W]: how often they occur together
+        (:func:`~kgrec.model.collaborative.gram_matrix`) plus the inner products of their content
+        times :attr:`WarmSettings.content_weight`.
+    popular
+        Relative popularity of each item, [W].
     settings
-        Penalty, weight of content and share of the low pass.
+        Penalty and share of the low pass.
     low_pass
         From :func:`~kgrec.model.collaborative.low_pass_weights`; None counts as no share.
     sample
@@ -571,9 +579,7 @@ def warm_weights(
     Tensor
         [W, W], such that the scores of a user spread by about one.
     """
-    gram = gram_matrix(histories)
-    gram.add_(content, alpha=settings.content * settings.penalty)
-    weights = ease_weights(gram, popularity(histories), settings.penalty)
+    weights = ease_weights(evidence, popular, settings.penalty)
     weights.div_(score_spread(sample, weights))
     if low_pass is None or not settings.low_pass:
         return weights

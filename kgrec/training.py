@@ -20,7 +20,7 @@ from torch import Tensor
 
 from kgrec.model.channels import Matrix
 from kgrec.model.collaborative import count_users, ease_weights, gram_matrix, popularity
-from kgrec.model.head import factor_ridge, solve_ridge
+from kgrec.model.head import ridge_weights
 from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
 from kgrec.progress import track
@@ -68,52 +68,73 @@ def teacher_weights(histories: sparse.csr_array, penalty: float) -> Tensor:
     Tensor
         [W, W]; scores of often used items are damped, so that they don't drown the others.
     """
-    popular = popularity(histories)
+    gram = gram_matrix(histories, TEACHER_USER_EXPONENT)
+    return _teach(gram, popularity(histories), penalty)
+
+
+def _teach(gram: Tensor, popular: Tensor, penalty: float) -> Tensor:
     weights = ease_weights(
-        gram_matrix(histories, TEACHER_USER_EXPONENT),
-        popular,
-        penalty,
-        item_exponent=TEACHER_ITEM_EXPONENT,
-        diagonal=TEACHER_DIAGONAL,
+        gram, popular, penalty, item_exponent=TEACHER_ITEM_EXPONENT, diagonal=TEACHER_DIAGONAL
     )
     return weights.div_(popular**TARGET_EXPONENT)
 
 
-def make_episode(
-    histories: sparse.csr_array,
-    known: NDArray[np.int64],
-    hidden: NDArray[np.int64],
-    penalty: float,
-    users: int,
-    seed: int,
-) -> Episode:
-    """Hide items and score the remaining ones.
+class Arrival:
+    """Items that are hidden, to be treated as if they arrived new.
+
+    Users without a known and a hidden item are left out; possibly nobody is left.
 
     Parameters
     ----------
     histories
         [users, W].
     known, hidden
-        Positions of the items that stay and of those that are hidden.
-    penalty
-        Penalty of EASE.
+        Positions of the items that stay [A] and of those that are hidden [H].
     users
         How many users to draw at most.
     seed
         Seed of that draw.
-
-    Returns
-    -------
-    Episode
-        Users without a known and a hidden item are left out; possibly nobody is left.
     """
-    left, right = histories[:, known], histories[:, hidden]
-    eligible = np.flatnonzero((np.diff(left.indptr) > 0) & (np.diff(right.indptr) > 0))
-    if len(eligible) > users:
-        eligible = np.sort(np.random.default_rng(seed).choice(eligible, users, replace=False))
-    scores = left[eligible] @ teacher_weights(left, penalty).numpy(force=True)
-    positives = right[eligible].toarray()
-    return Episode(known, hidden, torch.as_tensor(np.asarray(scores)), torch.as_tensor(positives))
+
+    def __init__(
+        self,
+        histories: sparse.csr_array,
+        known: NDArray[np.int64],
+        hidden: NDArray[np.int64],
+        users: int,
+        seed: int,
+    ) -> None:
+        left, right = histories[:, known], histories[:, hidden]
+        eligible = np.flatnonzero((np.diff(left.indptr) > 0) & (np.diff(right.indptr) > 0))
+        if len(eligible) > users:
+            eligible = np.sort(np.random.default_rng(seed).choice(eligible, users, replace=False))
+        self._known, self._hidden = known, hidden
+        self._histories = left[eligible]
+        self._positives = torch.as_tensor(right[eligible].toarray())
+        self._gram = gram_matrix(left, TEACHER_USER_EXPONENT)
+        self._popular = popularity(left)
+
+    @property
+    def has_users(self) -> bool:
+        """Whether anybody used both a known and a hidden item."""
+        return len(self._positives) > 0
+
+    def episode(self, penalty: float) -> Episode:
+        """Score the known items for the users.
+
+        Parameters
+        ----------
+        penalty
+            Penalty of EASE.
+
+        Returns
+        -------
+        Episode
+            With the same users for every penalty.
+        """
+        weights = _teach(self._gram, self._popular, penalty).numpy(force=True)
+        scores = torch.as_tensor(np.asarray(self._histories @ weights))
+        return Episode(self._known, self._hidden, scores, self._positives)
 
 
 def hidden_prominence(
@@ -243,5 +264,4 @@ def _hidden_scores(
     # mixed before it is cut: one matrix to cut then, not one a channel
     rows = propagation(kernels)[known]
     penalty = torch.exp(log_ridge).clamp_min(LEAST_RIDGE).expand(len(known))
-    factor = factor_ridge(rows[:, known], penalty)
-    return episode.scores @ solve_ridge(factor, rows[:, hidden])
+    return episode.scores @ ridge_weights(rows[:, known], penalty, rows[:, hidden])

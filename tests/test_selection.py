@@ -7,6 +7,7 @@ import pytest
 import torch
 from kgrec.config import Config
 from kgrec.model.channels import Matrix
+from kgrec.model.collaborative import gram_matrix, popularity
 from kgrec.model.propagation import inner_products
 from kgrec.model.vocabulary import normalise_rows
 from kgrec.selection import (
@@ -25,7 +26,6 @@ from kgrec.selection import (
 )
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor
 
 USERS, ITEMS, GROUPS = 60, 80, 8
 CONFIG = Config(steps=15)
@@ -101,9 +101,7 @@ def test_too_little_to_learn_from() -> None:
 
 def test_warm_items_get_content_where_it_helps() -> None:
     sparse_log, _ = hide_pairs(HISTORIES, 0.6, np.random.default_rng(5))
-    settings = choose_warm_settings(
-        sparse_log, lambda items: torch.as_tensor(content(ROWS[1][items])), CONFIG, seed=0
-    )
+    settings = choose_warm_settings(sparse_log, torch.as_tensor(content(ROWS[1])), CONFIG, seed=0)
     assert settings.content > 0
     assert settings.quality > 0.3
 
@@ -112,22 +110,21 @@ def test_what_was_used_in_training_is_no_candidate(monkeypatch: pytest.MonkeyPat
     qualities = []
     for weights in (torch.eye(ITEMS), torch.zeros(ITEMS, ITEMS)):  # speak for the used, for none
         monkeypatch.setattr("kgrec.selection.warm_weights", lambda *_, fixed=weights: fixed)
-        chosen = choose_warm_settings(HISTORIES, lambda _: torch.zeros(1, 1), CONFIG, seed=0)
+        chosen = choose_warm_settings(HISTORIES, torch.zeros(ITEMS, ITEMS), CONFIG, seed=0)
         qualities.append(chosen.quality)
     assert qualities[0] == qualities[1]
 
 
 def test_content_of_the_items_drawn_alone() -> None:
-    asked: list[NDArray[np.int64]] = []
-
-    def kernel(items: NDArray[np.int64]) -> Tensor:
-        asked.append(items)
-        return torch.as_tensor(content(ROWS[1][items]))
-
     small = Config(selection_items=30, low_pass_rank=0)
-    settings = choose_warm_settings(HISTORIES, kernel, small, seed=0)
-    assert [len(items) for items in asked] == [30]
-    assert (np.diff(asked[0]) > 0).all()
+    sparse_log, _ = hide_pairs(HISTORIES, 0.6, np.random.default_rng(5))
+    drawn = np.sort(np.random.default_rng(0).permutation(ITEMS)[:30])
+    among_drawn = torch.full((ITEMS, ITEMS), torch.nan)  # NaN, were it read, would stay
+    among_drawn[np.ix_(drawn, drawn)] = torch.as_tensor(content(ROWS[1][drawn]))
+    settings = choose_warm_settings(sparse_log, among_drawn, small, seed=0)
+    assert settings == choose_warm_settings(
+        sparse_log, torch.as_tensor(content(ROWS[1])), small, seed=0
+    )
     assert settings.low_pass == 0
 
 
@@ -135,8 +132,7 @@ def test_nobody_to_validate_warm_items_on() -> None:
     config = Config(selection_items=2)
     apart = sparse.csr_array(np.kron(np.eye(12), np.ones((1, 2))).astype(np.float32))
     settings = [
-        choose_warm_settings(apart, lambda items: torch.eye(len(items)), config, seed)
-        for seed in range(20)
+        choose_warm_settings(apart, torch.eye(apart.shape[1]), config, seed) for seed in range(20)
     ]
     plain = WarmSettings()
     unmeasured = [chosen for chosen in settings if np.isnan(chosen.quality)]
@@ -184,9 +180,10 @@ def test_hidden_pairs_and_kept_ones_make_the_whole() -> None:
 
 def test_scores_of_warm_items_spread_by_one() -> None:
     kernel = torch.as_tensor(content(ROWS[1]))
-    plain = warm_weights(HISTORIES, kernel, WarmSettings(low_pass=0.0), None, HISTORIES)
+    arguments = (gram_matrix(HISTORIES) + 10 * kernel, popularity(HISTORIES))
+    plain = warm_weights(*arguments, WarmSettings(low_pass=0.0), None, HISTORIES)
     assert (HISTORIES @ plain.numpy()).std(axis=1).mean() == pytest.approx(1, rel=1e-3)
     smooth = torch.as_tensor(np.random.default_rng(0).random((ITEMS, ITEMS)), dtype=torch.float32)
-    mixed = warm_weights(HISTORIES, kernel, WarmSettings(low_pass=0.5), smooth, HISTORIES)
+    mixed = warm_weights(*arguments, WarmSettings(low_pass=0.5), smooth, HISTORIES)
     rest = (mixed - plain / 2).numpy() / smooth.numpy()
     np.testing.assert_allclose(rest, rest[0, 0], rtol=1e-3)

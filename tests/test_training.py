@@ -8,8 +8,8 @@ import torch
 from kgrec.model.propagation import Propagation, channel_kernels
 from kgrec.training import (
     TARGET_EXPONENT,
+    Arrival,
     _hidden_scores,
-    make_episode,
     softmax_ranking_loss,
     teacher_weights,
     train_shares,
@@ -33,7 +33,7 @@ def planted() -> tuple[sparse.csr_array, list[NDArray[np.float32]]]:
 HISTORIES, ROWS = planted()
 FOLDS = np.array_split(np.random.default_rng(1).permutation(ITEMS), 4)
 EPISODES = [
-    make_episode(HISTORIES, np.setdiff1d(np.arange(ITEMS), fold), fold, 10.0, 50, seed)
+    Arrival(HISTORIES, np.setdiff1d(np.arange(ITEMS), fold), fold, 50, seed).episode(10.0)
     for seed, fold in enumerate(FOLDS)
 ]
 
@@ -83,7 +83,7 @@ def test_training_twice_gives_the_same_shares() -> None:
 def test_items_that_are_all_alike(sharpness: float) -> None:
     histories = sparse.csr_array(np.ones((3, 6), np.float32))
     rows = [np.ones((6, 1), np.float32)]
-    episode = make_episode(histories, np.arange(4), np.array([4, 5]), 10.0, 9, 0)
+    episode = Arrival(histories, np.arange(4), np.array([4, 5]), 9, 0).episode(10.0)
     propagation = Propagation([1.0], sharpness)
     losses = train_shares(
         propagation,
@@ -100,7 +100,7 @@ def test_items_that_are_all_alike(sharpness: float) -> None:
 
 def test_a_ridge_of_nothing_is_held_above_it() -> None:
     histories = sparse.csr_array(np.ones((3, 6), np.float32))
-    episode = make_episode(histories, np.arange(4), np.array([4, 5]), 10.0, 9, 0)
+    episode = Arrival(histories, np.arange(4), np.array([4, 5]), 9, 0).episode(10.0)
     kernels = torch.ones(1, 6, 6)
     scores = _hidden_scores(Propagation([1.0], 2.0), kernels, episode, torch.tensor(-100.0))
     assert torch.isfinite(scores).all()
@@ -108,7 +108,7 @@ def test_a_ridge_of_nothing_is_held_above_it() -> None:
 
 def test_one_user_and_one_hidden_item_have_no_spread() -> None:
     histories = sparse.csr_array(np.ones((1, 2), np.float32))
-    episode = make_episode(histories, np.array([0]), np.array([1]), 10.0, 9, 0)
+    episode = Arrival(histories, np.array([0]), np.array([1]), 9, 0).episode(10.0)
     propagation = Propagation([1.0, 1.0], 2.0)
     train_shares(
         propagation,
@@ -136,8 +136,8 @@ def test_hidden_items_leave_no_trace_in_the_scores() -> None:
     known, hidden = np.arange(12, ITEMS), np.arange(12)
     changed = HISTORIES.toarray()
     changed[:, :12] = 1
-    other = make_episode(sparse.csr_array(changed), known, hidden, 10.0, USERS, 0)
-    episode = make_episode(HISTORIES, known, hidden, 10.0, USERS, 0)
+    other = Arrival(sparse.csr_array(changed), known, hidden, USERS, 0).episode(10.0)
+    episode = Arrival(HISTORIES, known, hidden, USERS, 0).episode(10.0)
     left = np.flatnonzero(HISTORIES[:, known].sum(axis=1) > 0)
     right = np.flatnonzero(HISTORIES[:, hidden].sum(axis=1) > 0)
     rows = np.searchsorted(left, np.intersect1d(left, right))
@@ -146,9 +146,9 @@ def test_hidden_items_leave_no_trace_in_the_scores() -> None:
 
 def test_an_episode_that_nobody_is_left_for() -> None:
     apart = sparse.csr_array(np.eye(4, dtype=np.float32))
-    episode = make_episode(apart, np.array([0, 1]), np.array([2, 3]), 10.0, 9, 0)
+    episode = Arrival(apart, np.array([0, 1]), np.array([2, 3]), 9, 0).episode(10.0)
     assert episode.positives.shape == (0, 2)
-    nothing = make_episode(apart, np.arange(4), np.array([], np.int64), 10.0, 9, 0)
+    nothing = Arrival(apart, np.arange(4), np.array([], np.int64), 9, 0).episode(10.0)
     assert nothing.positives.shape == (0, 0)
 
 

@@ -123,5 +123,7 @@ def channel_kernels(rows: Sequence[Matrix], columns: Sequence[Matrix]) -> Tensor
     Tensor
         [C, A, B] float32.
     """
-    pairs = zip(rows, columns, strict=True)
-    return torch.stack([torch.as_tensor(inner_products(left, right)) for left, right in pairs])
+    kernels = torch.empty(len(rows), rows[0].shape[0], columns[0].shape[0])
+    for kernel, left, right in zip(kernels, rows, columns, strict=True):
+        kernel.copy_(torch.as_tensor(inner_products(left, right)))
+    return kernels

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import scipy.linalg
 import torch
-from kgrec.model.head import factor_positive, factor_ridge, solve_ridge
+from kgrec.model.head import factor_positive, factor_ridge, ridge_weights, solve_ridge
 from numpy.typing import NDArray
 
 WARM, COLD, SIZE = 12, 5, 4
@@ -44,12 +45,15 @@ def test_the_head_is_the_least_squares_fit() -> None:
     np.testing.assert_allclose(gradient.numpy(), 0, atol=1e-9)
 
 
-def test_gradient_of_the_solve() -> None:
+@pytest.mark.parametrize("implicit", [False, True])
+def test_gradient_of_the_solve(implicit: bool) -> None:
     warm = torch.as_tensor(features(6, 0)).requires_grad_()
     cold = torch.as_tensor(features(3, 1)).requires_grad_()
     penalty = torch.linspace(0.3, 1.0, 6).double().requires_grad_()
 
     def solve(warm: torch.Tensor, cold: torch.Tensor, penalty: torch.Tensor) -> torch.Tensor:
+        if implicit:
+            return ridge_weights(warm @ warm.T, penalty, warm @ cold.T)
         return solve_ridge(factor_ridge(warm @ warm.T, penalty), warm @ cold.T)
 
     assert torch.autograd.gradcheck(solve, (warm, cold, penalty))
