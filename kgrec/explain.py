@@ -157,7 +157,7 @@ def _to_score_units(subject: Subject, raw: NDArray[np.float64]) -> tuple[float, 
     mixing = subject.mixing
     curve, lift = (mixing.cold, mixing.lift) if by_content else (mixing.warm, 0.0)
     total = raw.sum() if len(raw) else float(subject.catalogue.typical_score(subject.item))
-    base = curve.offset + lift
+    base = curve.level(np.array([len(subject.history)])).item() + lift
     score = curve.slope * np.arcsinh(total / SCORE_FLOOR) + base
     if not len(raw):
         return float(score), float(score), 1.0

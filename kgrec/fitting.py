@@ -29,6 +29,7 @@ from kgrec.model.propagation import Propagation
 from kgrec.selection import (
     FOLDS,
     HIDDEN_PAIRS,
+    VALIDATION_FOLDS,
     ColdSettings,
     WarmSettings,
     can_validate,
@@ -193,26 +194,30 @@ def _fit_mixing(
         return Mixing()
     random = np.random.default_rng(seed + 2)
     items = random.permutation(histories.shape[1])[: config.selection_items]
-    hidden, known = np.sort(items[::FOLDS]), np.sort(np.delete(items, np.s_[::FOLDS]))
-    kept, held_out = hide_pairs(histories, HIDDEN_PAIRS, random)
-    kept = kept[:, known]
-    eligible = np.flatnonzero(np.diff(kept.indptr) > 0)
-    eligible = eligible[np.diff(held_out[:, items].indptr)[eligible] > 0]
-    users = np.sort(random.permutation(eligible)[:MIXING_USERS])
-    if not len(users):
-        return Mixing()
-    among_known = content[known][:, known]
-    weights = _solve_warm(kept, among_known, warm, config, seed)
-    towards_hidden = cold.propagation().sharpen(content[known][:, hidden])
-    projection = _solve_content(among_known, cold) @ towards_hidden
-    columns = _solve_teacher(kept, cold, seed) @ projection
-    prominence = hidden_prominence(histories, counted, known, hidden)
-    columns *= torch.exp(cold.prominence * prominence)
-    own = kept[users]
-    trial = MixedTrial(
-        without_seen(np.asarray(own @ weights.numpy(force=True)), own),
-        np.asarray(own @ columns.numpy(force=True)),
-        held_out[users][:, known].toarray(),
-        held_out[users][:, hidden].toarray(),
-    )
-    return calibrate(trial, config.cold_tolerance)
+    trials = []
+    for fold in range(VALIDATION_FOLDS):
+        hidden, known = np.sort(items[fold::FOLDS]), np.sort(np.delete(items, np.s_[fold::FOLDS]))
+        kept, held_out = hide_pairs(histories, HIDDEN_PAIRS, random)
+        kept = kept[:, known]
+        eligible = (np.diff(kept.indptr) > 0) & (np.diff(held_out[:, items].indptr) > 0)
+        users = np.sort(random.permutation(np.flatnonzero(eligible))[:MIXING_USERS])
+        if not len(users):
+            continue
+        among_known = content[known][:, known]
+        weights = _solve_warm(kept, among_known, warm, config, seed)
+        towards_hidden = cold.propagation().sharpen(content[known][:, hidden])
+        projection = _solve_content(among_known, cold) @ towards_hidden
+        prominence = hidden_prominence(histories, counted, known, hidden)
+        columns = _solve_teacher(kept, cold, seed) @ projection
+        columns *= torch.exp(cold.prominence * prominence)
+        own, positives = kept[users], held_out[users]
+        trials.append(
+            MixedTrial(
+                without_seen(np.asarray(own @ weights.numpy(force=True)), own),
+                np.asarray(own @ columns.numpy(force=True)),
+                positives[:, known].toarray(),
+                positives[:, hidden].toarray(),
+                np.diff(own.indptr),
+            )
+        )
+    return calibrate(trials, config.cold_tolerance) if trials else Mixing()

@@ -505,17 +505,14 @@ class Recommender(Ranker):
         graph = without_edges(state.graph, item, list(edges))
         catalogue = state.catalogue
         if not catalogue.by_content[position]:
-            return float(
-                state.mixing.mix(catalogue.scores(histories), catalogue.by_content)[0, position]
-            )
+            return float(_mixed_scores(state.mixing, catalogue, histories)[0, position])
         self._check_encoder(state)
         rows = state.row_encoder.encode(graph, np.array([position]), self._text_memory.encode_graph)
         everybody = np.arange(len(graph.items))
         other = catalogue.moved(
             everybody, catalogue.core, np.array([position]), rows, len(everybody)
         )
-        scores = state.mixing.mix(other.scores(histories), other.by_content)
-        return float(scores[0, position])
+        return float(_mixed_scores(state.mixing, other, histories)[0, position])
 
     def audience(self, item: str, n: int = 10) -> pd.DataFrame:
         """Find the users who would get an item, a new one say.
@@ -643,8 +640,7 @@ class Recommender(Ranker):
 
     def _score(self, batch: UserBatch) -> NDArray[np.float32]:
         state = self._fitted
-        scores = state.catalogue.scores(batch.histories)
-        return state.mixing.mix(scores, state.catalogue.by_content)
+        return _mixed_scores(state.mixing, state.catalogue, batch.histories)
 
     def rank_batch(
         self,
@@ -683,8 +679,11 @@ class Recommender(Ranker):
         ]
         items = np.concatenate([items for items, _ in groups], axis=1)
         warm, cold = (scores for _, scores in groups)
-        mixing = state.mixing
-        scores = [mixing.warm.log_odds(warm), mixing.cold.log_odds(cold) + np.float32(mixing.lift)]
+        lengths = np.diff(batch.histories.indptr)
+        scores = [
+            state.mixing.warm.log_odds(warm, lengths),
+            state.mixing.cold_log_odds(cold, lengths),
+        ]
         return _merge_best(items, np.concatenate(scores, axis=1), k)
 
     def _similarity(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -704,6 +703,14 @@ class Recommender(Ranker):
                 "the model was fitted on the vectors of another text model: give that one's "
                 "encoder to load(folder, encoder=...), or fit a new model"
             )
+
+
+def _mixed_scores(
+    mixing: Mixing, catalogue: Catalogue, histories: sparse.csr_array
+) -> NDArray[np.float32]:
+    """Score all items for some histories, warm and cold ones on one scale, [B, items]."""
+    lengths = np.diff(histories.indptr)
+    return mixing.mix(catalogue.scores(histories), catalogue.by_content, lengths)
 
 
 def _best_device() -> str:

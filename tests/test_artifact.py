@@ -136,7 +136,7 @@ def test_matrices_are_mapped_so_that_processes_share_them(
 def test_the_mixing_of_warm_and_cold_items(
     fitted: Recommender, tiny_encoder: TextEncoder, tmp_path: Path
 ) -> None:
-    mixing = Mixing(Curve(1.5, -3.25), Curve(0.1, 0.7), 1 / 3)
+    mixing = Mixing(Curve(1.5, -3.25), Curve(0.1, 0.7, -0.5, 9.0, 2.0, 70.5), 1 / 3)
     other = copy.copy(fitted)
     other._state = replace(fitted._fitted, mixing=mixing)
     other.save(tmp_path / "mixed")

@@ -156,7 +156,9 @@ def test_contributions_sum_to_the_score(
     row = np.zeros((1, len(graph.items)), np.float32)
     row[0, graph.items.positions(history)] = 1
     raw = by_neighbours.catalogue.scores(sparse.csr_array(row))
-    score = Mixing().mix(raw, by_neighbours.catalogue.by_content)[0, graph.items.positions([item])]
+    score = Mixing().mix(raw, by_neighbours.catalogue.by_content, np.array([1]))[
+        0, graph.items.positions([item])
+    ]
     explanation = by_neighbours.explanation(history, item)
     assert explanation.score == pytest.approx(score[0], rel=1e-5, abs=1e-5)
     assert sorted(explanation.reasons["history_item"]) == sorted(history)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -60,21 +62,23 @@ def test_mixing_is_tried_on_pairs_and_items_that_were_held_out(
 ) -> None:
     trials: list[MixedTrial] = []
 
-    def look(trial: MixedTrial, tolerance: float) -> Mixing:
+    def look(tried: Sequence[MixedTrial], tolerance: float) -> Mixing:
         assert tolerance == CONFIG.cold_tolerance
-        trials.append(trial)
+        trials.extend(tried)
         return Mixing()
 
     monkeypatch.setattr("kgrec.fitting.calibrate", look)
     fit(checkerboard())
-    (trial,) = trials
-    used = np.isneginf(trial.warm_scores)
-    assert used.any(axis=1).all()
-    assert not (used & (trial.warm_positives > 0)).any()
-    assert np.isfinite(trial.cold_scores).all()
-    positives = trial.warm_positives.sum(axis=1) + trial.cold_positives.sum(axis=1)
-    assert (positives > 0).all()
-    assert trial.warm_scores.shape[1] + trial.cold_scores.shape[1] == 20
+    assert len(trials) == 3
+    for trial in trials:
+        used = np.isneginf(trial.warm_scores)
+        assert used.sum(axis=1).tolist() == trial.lengths.tolist()
+        assert used.any(axis=1).all()
+        assert not (used & (trial.warm_positives > 0)).any()
+        assert np.isfinite(trial.cold_scores).all()
+        positives = trial.warm_positives.sum(axis=1) + trial.cold_positives.sum(axis=1)
+        assert (positives > 0).all()
+        assert trial.warm_scores.shape[1] + trial.cold_scores.shape[1] == 20
 
 
 def test_few_core_items() -> None:

@@ -150,7 +150,7 @@ def test_a_user_without_a_history_gets_the_typical_list(fitted: Recommender) -> 
     assert np.isfinite(nobody["score"]).all()
     state = fitted._fitted
     everybody = state.catalogue.scores(fitted.histories).mean(axis=0, keepdims=True)
-    typical = state.mixing.mix(everybody, fitted.graph.is_cold)[0]
+    typical = state.mixing.mix(everybody, fitted.graph.is_cold, np.array([0]))[0]
     listed = fitted.graph.items.positions(nobody["item"])
     np.testing.assert_allclose(typical[listed], nobody["score"], atol=1e-4)
 
