@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from scipy import sparse
 
 from kgrec.calibration import Curve, Mixing
-from kgrec.catalogue import Catalogue, Columns, Head
+from kgrec.catalogue import Catalogue, Columns, Compression, Head
 from kgrec.config import Config
 from kgrec.errors import ArtifactError, name_ids
 from kgrec.graph import EdgeType, KnowledgeGraph
@@ -224,10 +224,9 @@ def _write(model: SavedModel, folder: Path) -> None:
         "projection": base.projection,
         "lengths": base.lengths,
     }
-    prominence = network.prominence
-    arrays |= {
-        f"prominence.{field.name}": getattr(prominence, field.name) for field in fields(prominence)
-    }
+    arrays |= _name_parts("prominence.", network.prominence)
+    if head.compression is not None:
+        arrays |= _name_parts("compression.", head.compression)
     for number, anchor in enumerate(head.anchors):
         arrays |= {f"anchor{number}.{name}": part for name, part in _matrix_parts(anchor).items()}
     keys = {"core": model.core_ids}
@@ -282,12 +281,14 @@ def _assemble(
         _matrix(_part(arrays, f"anchor{number}."), len(arrays["typical"]))
         for number in range(len(channels))
     )
+    parts = _part(arrays, "compression.")
+    head = Head(network, anchors, arrays["typical"], Compression(**parts) if parts else None)
     base = Columns(arrays["weights"], arrays["projection"], arrays["lengths"])
     mixing = facts["mixing"]
     return SavedModel(
         config,
         graph,
-        Catalogue.of(Head(network, anchors, arrays["typical"]), base, arrays["slots"]),
+        Catalogue.of(head, base, arrays["slots"]),
         Mixing(Curve(**mixing["warm"]), Curve(**mixing["cold"]), mixing["lift"]),
         keys["core"],
         int(facts["seed"]),
@@ -314,6 +315,10 @@ def _matrix(parts: Arrays, columns: int) -> Matrix:
         return parts["dense"]
     shape = (len(parts["indptr"]) - 1, columns)
     return sparse.csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
+
+
+def _name_parts(prefix: str, whole: Prominence | Compression) -> Arrays:
+    return {f"{prefix}{field.name}": getattr(whole, field.name) for field in fields(whole)}
 
 
 def _part(arrays: Arrays, prefix: str) -> Arrays:

@@ -5,6 +5,9 @@ are collaborative; every other column is the head's answer to the item's content
 ``teacher @ (K_ww + ridge)^-1 @ K_wi`` times the gain of its prominence, and depends on that item
 alone.  So an item that arrives is one column more, and nobody who reads meanwhile sees anything
 but the columns of before.
+
+A column has a number for each core item, which a catalogue of a million items has no room for:
+there it is written over the leading principal components of the columns instead.
 """
 
 from __future__ import annotations
@@ -25,10 +28,58 @@ from kgrec.model.rowwise import multiply_rows
 
 CHUNK_ITEMS = 512  # items whose kernel rows are held at once
 ROOM = 64  # columns that a buffer starts with; it doubles when it is full
+COMPONENTS = 512  # of a compressed column: measured to lose less than .1% of recall
+SMALLEST_STRENGTH = 1e-9  # of a component, relative to the strongest
+SAMPLE_ITEMS = 2_048  # whose columns the components are learned from
 FEWEST_DEAD = 1_024  # columns of nobody that are put up with before the others are copied together
 
 Positions = NDArray[np.int64]
 Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compression:
+    """The leading principal components of the columns, which a large catalogue is written over.
+
+    Parameters
+    ----------
+    components
+        [W, R], of length one and orthogonal: a column is ``components @ its numbers``.
+    encoder
+        [W, R]: ``kernel row @ encoder`` gives an item's numbers, before its gain.
+    decoder
+        [R, W]: ``numbers @ decoder`` gives what of each core item an item counts as.
+    """
+
+    components: Vectors
+    encoder: Vectors
+    decoder: Vectors
+
+    @classmethod
+    def learn(cls, network: Network, projection: Vectors) -> Self:
+        """Learn the components.
+
+        Parameters
+        ----------
+        network
+            Of the columns.
+        projection
+            [S, W]: what of each core item some items count as.
+
+        Returns
+        -------
+        Compression
+            With :data:`COMPONENTS` components, or fewer where the sample has fewer.
+        """
+        teacher, inverse = network.teacher.numpy(), network.inverse.numpy()
+        columns = (teacher @ projection.T).astype(np.float64)
+        strengths, vectors = np.linalg.eigh(columns.T @ columns)
+        kept = np.flatnonzero(strengths > SMALLEST_STRENGTH * strengths[-1])[::-1][:COMPONENTS]
+        scaled = vectors[:, kept] / np.sqrt(strengths[kept])
+        components = (columns @ scaled).astype(np.float32)
+        # least squares: the components of the sample are orthogonal over its items as well
+        decoder = scaled.T @ projection
+        return cls(components, inverse @ (teacher.T @ components), decoder.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +95,14 @@ class Head:
         round: [D, W].
     typical
         Share of the users of the fit who used each core item, [W] float32.
+    compression
+        How columns are written; None writes a number for each core item.
     """
 
     network: Network
     anchors: tuple[Matrix, ...]
     typical: Vectors
+    compression: Compression | None = None
 
     @classmethod
     def of(cls, network: Network, core_rows: Sequence[Matrix], typical: Vectors) -> Self:
@@ -81,10 +135,63 @@ class Head:
         )
         return cls(laid_out, anchors, typical)
 
+    def compressed(self, rows: Sequence[Matrix]) -> Self:
+        """Write columns over their principal components.
+
+        Parameters
+        ----------
+        rows
+            For each channel the rows of some items that stand for those to come, [S, D].
+
+        Returns
+        -------
+        Head
+            The same, for a large catalogue.
+        """
+        return replace(self, compression=Compression.learn(self.network, self._project(rows)))
+
+    def full_size(self, items: int) -> int:
+        """Tell how many bytes the columns of so many items take if they are not compressed."""
+        return items * 2 * self.core_size * np.dtype(np.float32).itemsize
+
     @property
     def core_size(self) -> int:
         """Number of core items W."""
         return len(self.typical)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a column: W, or R where columns are compressed."""
+        compression = self.compression
+        return self.core_size if compression is None else compression.components.shape[1]
+
+    def ask(self, written: sparse.csr_array | Vectors) -> sparse.csr_array | Vectors:
+        """Write histories as columns are written.
+
+        Parameters
+        ----------
+        written
+            Over the core items, [B, W].
+
+        Returns
+        -------
+        csr_array or ndarray of float32
+            What the numbers of a column are multiplied with, [B, width].
+        """
+        return written if self.compression is None else written @ self.compression.components
+
+    def widen(self, numbers: Vectors) -> Vectors:
+        """Give columns a weight for each core item, [width, ...] -> [W, ...]."""
+        if self.compression is None:
+            return numbers
+        columns: Vectors = self.compression.components @ numbers
+        return columns
+
+    def project(self, numbers: Vectors) -> Vectors:
+        """Tell what of each core item items count as, of their numbers [N, width] -> [N, W]."""
+        if self.compression is None:
+            return numbers
+        return multiply_rows(numbers, self.compression.decoder)
 
     def similarity(self, rows: Sequence[Matrix]) -> Vectors:
         """Mix the inner products of items with the core items over the channels, [N, W]."""
@@ -114,18 +221,28 @@ class Head:
         Columns
             N of them; each depends on its own item alone, to the last bit.
         """
-        count = rows[0].shape[0]
-        inverse, teacher = self.network.inverse.numpy(), self.network.teacher.numpy()
-        projection = np.empty((count, self.core_size), np.float32)
-        weights = np.empty((self.core_size + 1, count), np.float32)
-        for start in range(0, count, CHUNK_ITEMS):
-            part = slice(start, min(start + CHUNK_ITEMS, count))
-            kernel = self.kernel([matrix[part] for matrix in rows])
-            projection[part] = multiply_rows(kernel, inverse)
-            weights[:-1, part] = multiply_rows(projection[part], teacher.T).T
-            weights[-1:, part] = multiply_rows(projection[part], self._typical_teacher[:, None]).T
+        projection = self._project(rows)
+        weights = np.empty((self.width + 1, len(projection)), np.float32)
+        for start in range(0, len(projection), CHUNK_ITEMS):
+            part = slice(start, start + CHUNK_ITEMS)
+            numbers = projection[part]
+            if self.compression is None:
+                numbers = multiply_rows(numbers, self.network.teacher.numpy().T)
+            weights[:-1, part] = numbers.T
+            weights[-1:, part] = multiply_rows(projection[part], self._typical_question[:, None]).T
         weights *= self.network.gain(rows).numpy()
         return Columns(weights, projection, _lengths(weights[:-1]))
+
+    def _project(self, rows: Sequence[Matrix]) -> Vectors:
+        compression, count = self.compression, rows[0].shape[0]
+        encoder = self.network.inverse.numpy() if compression is None else compression.encoder
+        projection = np.empty((count, self.width), np.float32)
+        for start in range(0, count, CHUNK_ITEMS):
+            part = slice(start, min(start + CHUNK_ITEMS, count))
+            projection[part] = multiply_rows(
+                self.kernel([matrix[part] for matrix in rows]), encoder
+            )
+        return projection
 
     @cached_property
     def core_lengths(self) -> Vectors:
@@ -139,9 +256,12 @@ class Head:
         return scores
 
     @cached_property
-    def _typical_teacher(self) -> Vectors:
-        scores: Vectors = self.typical @ self.network.teacher.numpy()
-        return scores
+    def _typical_question(self) -> Vectors:
+        """What the projection of an item is multiplied with for nobody's history, [width]."""
+        compression = self.compression
+        matrix = self.network.teacher.numpy() if compression is None else compression.components
+        question: Vectors = self.typical @ matrix
+        return question
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,10 +271,11 @@ class Columns:
     Parameters
     ----------
     weights
-        [W + 1, N]: what each core item of a history adds to the score of an item; the last row
-        is for somebody without a history.
+        [width + 1, N]: the numbers of each column; the last row is the score for somebody
+        without a history.
     projection
-        [N, W]: what of each core item an item in a history counts as.
+        [N, width]: what of each core item an item in a history counts as, as
+        :meth:`Head.project` reads it.
     lengths
         [N]: length of each column, the last row left out.
     """
@@ -170,9 +291,9 @@ class Columns:
 class _Buffer:
     """Columns that arrive, with room for more; those that are there never change."""
 
-    def __init__(self, core_size: int, room: int) -> None:
-        self.weights = np.zeros((core_size + 1, room), np.float32)
-        self.projection = np.zeros((room, core_size), np.float32)
+    def __init__(self, width: int, room: int) -> None:
+        self.weights = np.zeros((width + 1, room), np.float32)
+        self.projection = np.zeros((room, width), np.float32)
         self.lengths = np.zeros(room, np.float32)
         self.used = 0
         self.lock = threading.Lock()
@@ -240,7 +361,7 @@ class Catalogue:
         Catalogue
             Ready to score.
         """
-        return cls(head, base, _Buffer(head.core_size, 0), 0, slots)
+        return cls(head, base, _Buffer(head.width, 0), 0, slots)
 
     @classmethod
     def compute(cls, head: Head, core: Positions, rows: Sequence[Matrix], items: int) -> Self:
@@ -314,7 +435,7 @@ class Catalogue:
             return self
         base, recent = self.base, self.buffer
         inside = places < len(base)
-        weights = np.empty((self.head.core_size + 1, len(others)), np.float32)
+        weights = np.empty((self.head.width + 1, len(others)), np.float32)
         lengths = np.empty(len(others), np.float32)
         for target, old, new in (
             (weights, base.weights, recent.weights),
@@ -324,7 +445,7 @@ class Catalogue:
             target[..., ~inside] = new[..., places[~inside] - len(base)]
         slots = self.slots.copy()
         slots[others] = self.head.core_size + np.arange(len(others))
-        return self.of(self.head, Columns(weights, self.projections(others), lengths), slots)
+        return self.of(self.head, Columns(weights, self._projections(others), lengths), slots)
 
     @property
     def is_sparse(self) -> bool:
@@ -374,12 +495,11 @@ class Catalogue:
             return self.head.network.core_weights.numpy()[:, slot]
         place = slot - self.head.core_size
         inside = place < len(self.base)
-        weights: Vectors = (
+        return self.head.widen(
             self.base.weights[:-1, place]
             if inside
             else self.buffer.weights[:-1, place - len(self.base)]
         )
-        return weights
 
     def voices(self, items: Positions) -> Vectors:
         """Write each item of a history over the core items, [H, W]."""
@@ -436,8 +556,11 @@ class Catalogue:
         items
             Positions of items that are no core items, [N].
         """
+        return self.head.project(self._projections(items))
+
+    def _projections(self, items: Positions) -> Vectors:
         places = self.slots[items] - self.head.core_size
-        result = np.empty((len(items), self.head.core_size), np.float32)
+        result = np.empty((len(items), self.head.width), np.float32)
         inside = places < len(self.base)
         result[inside] = self.base.projection[places[inside]]
         result[~inside] = self.buffer.projection[places[~inside] - len(self.base)]
@@ -460,9 +583,10 @@ class Catalogue:
         """
         written = self.core_histories(histories)
         core = np.asarray(written @ self.head.network.core_weights.numpy())
-        content = np.asarray(written @ self.base.weights[:-1])
+        asked = self.head.ask(written)
+        content = np.asarray(asked @ self.base.weights[:-1])
         if self.recent:  # a part of the buffer would be copied before it is multiplied
-            later = (written @ self.buffer.weights[:-1])[:, : self.recent]
+            later = (asked @ self.buffer.weights[:-1])[:, : self.recent]
             content = np.concatenate([content, later], axis=1)
         nothing = np.flatnonzero(np.diff(histories.indptr) == 0)
         if len(nothing):
@@ -484,7 +608,8 @@ class Catalogue:
         wanted = np.stack([self.column(int(item)) for item in items])
         core = self.head.network.core_weights.numpy()
         later = self.buffer.weights[:-1, : self.recent]
-        products = [wanted @ part for part in (core, self.base.weights[:-1], later)]
+        asked = self.head.ask(wanted)
+        products = [wanted @ core, asked @ self.base.weights[:-1], asked @ later]
         length = self.lengths
         scale = length[items][:, None] * length
         product = np.concatenate(products, axis=1)[:, self.slots]

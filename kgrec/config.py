@@ -42,6 +42,12 @@ class Config(BaseModel):
         description="warm items that get collaborative weights, the most used first; "
         "memory grows with its square",
     )
+    catalogue_gigabytes: float = Field(
+        default=4.0,
+        ge=0,
+        description="memory for the weights of items outside the core; where they would take more, "
+        "512 principal components stand for them",
+    )
     steps: int = Field(default=40, ge=0, description="training steps of the propagation")
     learning_rate: float = Field(default=0.1, gt=0, description="learning rate of Adam")
     prior_strength: float = Field(

@@ -18,7 +18,7 @@ from scipy import sparse
 
 from kgrec.artifact import SavedModel, load_model, save_model
 from kgrec.calibration import Mixing
-from kgrec.catalogue import Catalogue, Head
+from kgrec.catalogue import SAMPLE_ITEMS, Catalogue, Head
 from kgrec.changes import ChangedGraph, change_graph, empty_tables, move_histories, without_edges
 from kgrec.config import Config
 from kgrec.errors import ConfigError, NotFittedError, SourceError, UnknownIdError
@@ -181,6 +181,10 @@ class Recommender(Ranker):
             fit = fit_network(graph, channels, rows, self.config, seed)
         typical = _typical_history(graph.interaction_matrix()[:, fit.core])
         head = Head.of(fit.network, [matrix[fit.core] for matrix in rows], typical)
+        others = np.setdiff1d(np.arange(len(graph.items)), fit.core)
+        if head.full_size(len(others)) > self.config.catalogue_gigabytes * 1e9:
+            drawn = np.sort(np.random.default_rng(seed).permutation(others)[:SAMPLE_ITEMS])
+            head = head.compressed([matrix[drawn] for matrix in rows])
         self._state = _State(
             graph,
             Catalogue.compute(head, fit.core, rows, len(graph.items)),

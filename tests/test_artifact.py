@@ -145,6 +145,22 @@ def test_the_mixing_of_warm_and_cold_items(
     pd.testing.assert_frame_equal(all_lists(loaded), all_lists(other), check_exact=True)
 
 
+def test_a_compressed_catalogue(tiny_encoder: TextEncoder, tmp_path: Path) -> None:
+    config = Config(steps=5, catalogue_gigabytes=0)
+    model = Recommender(config, encoder=tiny_encoder).fit(rich_graph())
+    assert model._fitted.catalogue.head.compression is not None
+    model.save(tmp_path / "small")
+    loaded = Recommender.load(tmp_path / "small", encoder=tiny_encoder)
+    pd.testing.assert_frame_equal(all_lists(loaded), all_lists(model), check_exact=True)
+    full = Recommender(Config(steps=5), encoder=tiny_encoder).fit(rich_graph())
+    assert full._fitted.catalogue.head.compression is None
+    wide, narrow = (
+        one.recommend_for(["heist1", "space_new0"], 9).sort_values("item") for one in (full, model)
+    )
+    assert wide["item"].tolist() == narrow["item"].tolist()
+    np.testing.assert_allclose(narrow["score"], wide["score"], atol=0.05)
+
+
 def test_items_added_after_loading(saved: Path, tiny_encoder: TextEncoder) -> None:
     fresh = Recommender(Config(steps=5), encoder=tiny_encoder).fit(rich_graph())
     loaded = Recommender.load(saved, encoder=tiny_encoder)

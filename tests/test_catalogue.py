@@ -108,3 +108,57 @@ def test_prominent_items_gain_and_core_items_stay() -> None:
     np.testing.assert_allclose(
         with_gain.scores(nobody)[0, OTHER], without.scores(nobody)[0, OTHER] * gain, rtol=1e-5
     )
+
+
+@pytest.fixture(scope="module")
+def compressed() -> Catalogue:
+    head = Head.of(make_network(), [ROWS[CORE]], TYPICAL).compressed([ROWS])
+    return Catalogue.compute(head, CORE, [ROWS], len(ROWS))
+
+
+def test_columns_over_all_their_components_are_the_same(
+    catalogue: Catalogue, compressed: Catalogue
+) -> None:
+    assert compressed.head.width == 3  # content of three numbers has three components
+    assert compressed.base.weights.shape == (3 + 1, len(OTHER))
+    np.testing.assert_allclose(columns(compressed), columns(catalogue), atol=1e-5)
+    np.testing.assert_allclose(
+        compressed.projections(OTHER), catalogue.projections(OTHER), atol=1e-5
+    )
+    np.testing.assert_allclose(compressed.lengths, catalogue.lengths, atol=1e-5)
+    everything = np.arange(7)
+    for name in ("similarity", "pair_similarity"):
+        np.testing.assert_allclose(
+            getattr(compressed, name)(everything), getattr(catalogue, name)(everything), atol=1e-5
+        )
+    used = (draw(20, 7, seed=5) > 0.5).astype(np.float32)
+    used[3] = 0  # nobody
+    histories = sparse.csr_array(used)
+    np.testing.assert_allclose(compressed.scores(histories), catalogue.scores(histories), atol=1e-4)
+    assert compressed.typical_score(OTHER[0]) == pytest.approx(catalogue.typical_score(OTHER[0]))
+
+
+def test_the_strongest_components_are_kept(
+    monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
+) -> None:
+    monkeypatch.setattr("kgrec.catalogue.COMPONENTS", 2)
+    head = catalogue.head.compressed([ROWS])
+    own = Catalogue.compute(head, CORE, [ROWS], len(ROWS))
+    exact = catalogue.head.columns([ROWS]).weights[:-1]
+    left, strengths, _ = np.linalg.svd(exact)
+    best = left[:, :2] @ left[:, :2].T @ exact
+    np.testing.assert_allclose(columns(own)[:, OTHER], best[:, OTHER], atol=1e-4)
+    assert strengths[2] > 0.01 * strengths[0]  # something was lost
+
+
+def test_a_compressed_item_that_arrives_is_as_if_it_had_been_there(compressed: Catalogue) -> None:
+    early = Catalogue.compute(compressed.head, CORE, [ROWS[:6]], 6)
+    moves, core = np.arange(6), np.where(CORE < 6, CORE, -1)
+    late = early.moved(moves, core, np.array([6]), [ROWS[6:]], 7)
+    assert late.recent == 1
+    for item in OTHER[OTHER < 7]:
+        np.testing.assert_array_equal(late.column(int(item)), compressed.column(int(item)))
+    compact = late.compact()
+    assert compact.recent == 0
+    np.testing.assert_array_equal(compact.base.weights, compressed.base.weights)
+    np.testing.assert_array_equal(compact.base.projection, compressed.base.projection)
