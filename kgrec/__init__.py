@@ -2,7 +2,7 @@
 
 >>> import kgrec
 >>> kgrec.Config().cold_tolerance
-0.03
+0.035
 """
 
 from kgrec.config import Config, load_config

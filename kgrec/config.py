@@ -67,7 +67,7 @@ class Config(BaseModel):
         default=128, ge=0, description="rank of the spectral smoothing of warm scores; 0 for none"
     )
     cold_tolerance: float = Field(
-        default=0.03,
+        default=0.035,
         ge=0,
         lt=1,
         description="share of overall recall (on validation pairs) that may be given up to show "
