@@ -154,7 +154,7 @@ def make_task(
         Users without a history or a pair to find are left out.
     """
     vectors = {kind: encoder.encode(table.texts) for kind, table in graph.nodes.items()}
-    channels = learn_channels(graph, vectors)
+    channels, rows = learn_channels(graph, vectors)
     names = [channel.name for channel in channels]
     relations = [" ".join(kind) for kind in item_relations(graph)]
     matrix, hidden = graph.interaction_matrix(), np.flatnonzero(candidates)
@@ -164,7 +164,7 @@ def make_task(
     return Task(
         graph,
         read_messages(graph, encoder, ~graph.is_cold),
-        [channel.encode(graph, vectors) for channel in channels],
+        rows,
         prior_shares(names, relations if len(relations) > 1 else ()),
         matrix,
         np.flatnonzero(~graph.is_cold),

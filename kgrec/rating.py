@@ -131,8 +131,9 @@ class RatingModel:
         core = choose_core(graph.interaction_matrix(), self.config.core_items)
         ratings = every.among(core)
         vectors = TextMemory(self.encoder).encode_graph(graph)
-        channels = learn_channels(graph, vectors, hops=self.config.hops, words=self.config.words)
-        rows = [channel.encode(graph, vectors) for channel in channels]
+        channels, rows = learn_channels(
+            graph, vectors, hops=self.config.hops, words=self.config.words
+        )
         propagation = Propagation(start_shares(channels), 0.0)
         core_rows = [matrix[core] for matrix in rows]
         kernel = propagation.kernel(core_rows, core_rows)

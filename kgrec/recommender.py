@@ -175,8 +175,9 @@ class Recommender(Ranker):
                 "check the interactions query"
             )
         vectors = self._encode(graph)
-        channels = learn_channels(graph, vectors, hops=self.config.hops, words=self.config.words)
-        rows = [channel.encode(graph, vectors) for channel in channels]
+        channels, rows = learn_channels(
+            graph, vectors, hops=self.config.hops, words=self.config.words
+        )
         with torch.device(self._device or _best_device()):
             fit = fit_network(graph, channels, rows, self.config, seed)
         typical = _typical_history(graph.interaction_matrix()[:, fit.core])

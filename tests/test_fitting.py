@@ -23,8 +23,7 @@ CONFIG = Config(steps=5)
 
 def fit(graph: KnowledgeGraph, config: Config = CONFIG, seed: int = 0) -> Fit:
     vectors = {kind: np.zeros((len(table), 4), np.float32) for kind, table in graph.nodes.items()}
-    channels = learn_channels(graph, vectors)
-    rows = [channel.encode(graph, vectors) for channel in channels]
+    channels, rows = learn_channels(graph, vectors)
     return fit_network(graph, channels, rows, config, seed)
 
 

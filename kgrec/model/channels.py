@@ -330,7 +330,7 @@ class FeatureChannel:
 
 def learn_channels(
     graph: KnowledgeGraph, vectors: TextVectors, *, hops: int = 2, words: bool = True
-) -> list[Channel]:
+) -> tuple[list[Channel], list[Matrix]]:
     """Learn every channel that the graph has content for.
 
     Parameters
@@ -346,9 +346,11 @@ def learn_channels(
 
     Returns
     -------
-    list of Channel
+    channels : list of Channel
         Channels in which at least one warm item has a row that is not zero; a single silent one
         where the graph has no content at all.
+    rows : list of Matrix
+        For each channel the rows of all items, [items, D].
     """
     relations = tuple(item_relations(graph))
     candidates = [*_own_channels(graph, vectors, words=words)]
@@ -363,8 +365,11 @@ def learn_channels(
         candidates += [
             NeighbourChannel.learn(f"{h} {r} {t}", graph, ((h, r, t),)) for h, r, t in relations
         ]
-    speaking = [channel for channel in candidates if _says_something(channel, graph, vectors)]
-    return speaking or candidates[:1]
+    encoded = [(channel, channel.encode(graph, vectors)) for channel in candidates]
+    warm = ~graph.is_cold
+    speaking = [(channel, rows) for channel, rows in encoded if _says_something(rows[warm])]
+    channels, rows = zip(*(speaking or encoded[:1]), strict=True)
+    return list(channels), list(rows)
 
 
 def _own_channels(graph: KnowledgeGraph, vectors: TextVectors, *, words: bool) -> list[Channel]:
@@ -430,8 +435,7 @@ def keys_of(channel: Channel) -> pa.StringArray | None:
     return None
 
 
-def _says_something(channel: Channel, graph: KnowledgeGraph, vectors: TextVectors) -> bool:
-    rows = channel.encode(graph, vectors)[~graph.is_cold]
+def _says_something(rows: Matrix) -> bool:
     return bool(rows.nnz if sparse.issparse(rows) else rows.any())
 
 

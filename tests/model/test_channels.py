@@ -114,7 +114,13 @@ def dense(rows: Matrix) -> NDArray[np.float32]:
 
 BEFORE, AFTER = build(FILMS, EDGES, True), build(FILMS | NEW, EDGES + NEW_EDGES, True)
 RELATIONS = tuple(item_relations(BEFORE))
-CHANNELS = {channel.name: channel for channel in learn_channels(BEFORE, draw_vectors(BEFORE))}
+LEARNED, ROWS = learn_channels(BEFORE, draw_vectors(BEFORE))
+CHANNELS = {channel.name: channel for channel in LEARNED}
+
+
+def test_rows_come_with_the_channels() -> None:
+    for channel, rows in zip(LEARNED, ROWS, strict=True):
+        np.testing.assert_array_equal(dense(rows), encode(channel.name))
 
 
 def encode(name: str, graph: KnowledgeGraph = BEFORE) -> NDArray[np.float32]:
@@ -149,7 +155,7 @@ def test_rows_are_of_length_one_or_zero(name: str) -> None:
 @pytest.mark.parametrize("name", CHANNELS)
 def test_an_item_that_comes_later_gets_the_row_of_one_that_was_there(name: str) -> None:
     place = ids(AFTER, "film").index("new")
-    there = {channel.name: channel for channel in learn_channels(AFTER, draw_vectors(AFTER))}
+    there = {channel.name: channel for channel in learn_channels(AFTER, draw_vectors(AFTER))[0]}
     from_the_start = dense(there[name].encode(AFTER, draw_vectors(AFTER)))
     np.testing.assert_allclose(encode(name, AFTER)[place], from_the_start[place], atol=1e-6)
     others = np.delete(encode(name, AFTER), place, axis=0)
@@ -239,7 +245,8 @@ def test_a_graph_that_says_nothing_has_one_silent_channel() -> None:
     )
     graph = KnowledgeGraph.from_tables(SCHEMA, tables)
     vectors = {kind: np.zeros((len(table), 6), np.float32) for kind, table in graph.nodes.items()}
-    (channel,) = learn_channels(graph, vectors)
+    (channel,), (rows,) = learn_channels(graph, vectors)
+    assert dense(rows).shape == (2, 0)
     assert dense(channel.encode(graph, vectors)).shape == (2, 0)
 
 
@@ -247,7 +254,7 @@ def test_hops_and_words_limit_what_reaches_an_item() -> None:
     vectors = draw_vectors(BEFORE)
 
     def names(hops: int = 2, *, words: bool = True) -> set[str]:
-        channels = learn_channels(BEFORE, vectors, hops=hops, words=words)
+        channels, _ = learn_channels(BEFORE, vectors, hops=hops, words=words)
         return {channel.name for channel in channels}
 
     assert names() == set(CHANNELS)
