@@ -11,7 +11,7 @@ NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection te
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-neo4j lint format bench-quality bench-message-passing bench-new-users bench-frontier \
-	bench-ingest bench-serve bench-rating test-lowest clean
+	bench-ingest bench-serve bench-rating bench-scale test-lowest clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-ingest: $(VENV)/installed-test  ## measure reading and writing back
 
 bench-serve: $(VENV)/installed-test  ## measure how fast kgrec serves and takes in new items
 	$(BIN)/python -m benchmarks.serve $(if $(DATA),--data $(DATA))
+
+bench-scale: $(VENV)/installed-test  ## measure how time and memory grow up to a million items
+	$(BIN)/python -m benchmarks.scale
 
 bench-rating: $(VENV)/installed-test $(VENV)/installed-bench  ## measure how well ratings are predicted
 	$(BIN)/python -m benchmarks.rating $(if $(DATA),--data $(DATA))
