@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from kgrec.errors import SourceError, UnknownIdError, name_ids
+from kgrec.pairs import is_first, order_keys, pair_keys, split_keys
 from kgrec.schema import COLUMNS, GraphSchema, TableName
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class NodeTable:
         Parameters
         ----------
         ids
-            Ids, [K].
+            Ids, [K]; an Arrow array may be dictionary-encoded.
 
         Returns
         -------
@@ -90,6 +91,10 @@ class NodeTable:
             Position of each id, [K]; -1 for an id that is not there.
         """
         values = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else _strings(ids)
+        if pa.types.is_dictionary(values.type):  # each distinct id is looked up once
+            encoded = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+            distinct = self.positions(encoded.dictionary)
+            return distinct.take(np.asarray(encoded.indices))
         if len(values) * SEARCHED_SHARE < len(self.ids):  # a hash table would cost more
             return np.array([self._search(value) for value in values.to_pylist()], dtype=np.int64)
         found = pc.fill_null(pc.index_in(values, value_set=self.ids), -1)
@@ -233,7 +238,7 @@ class KnowledgeGraph:
         """
         entities = conform(tables.entities, "entities")
         relations = conform(tables.relations, "relations")
-        interactions = conform(tables.interactions, "interactions")
+        interactions = _encode_users(conform(tables.interactions, "interactions"))
         nodes = _build_nodes(schema, entities, interactions)
         return cls(
             schema.without_source(),
@@ -302,10 +307,10 @@ class KnowledgeGraph:
             [users, items] float32, 1 where the user used the item, however often.
         """
         users, items = len(self.users), len(self.items)
-        keys = self.interactions.user * items + self.interactions.item
-        if len(keys) and (np.diff(keys) < 0).any():
-            keys = np.sort(keys)
-        distinct = keys[np.diff(keys, prepend=-1) > 0]
+        keys = pair_keys(self.interactions.user, self.interactions.item, items)
+        if (keys[1:] < keys[:-1]).any():
+            keys.sort()
+        distinct = keys[is_first(keys)]
         count = np.bincount(distinct // max(items, 1), minlength=users)
         index = np.int32 if max(len(distinct), items) <= np.iinfo(np.int32).max else np.int64
         indptr = np.concatenate([[0], np.cumsum(count)]).astype(index)
@@ -623,7 +628,7 @@ and optionally weight, time"
     return f"{' and '.join(faults)}: its columns are {expected}"
 
 
-def _convert(values: pa.ChunkedArray, name: str, column: str) -> pa.Array:
+def _convert(values: pa.ChunkedArray, name: str, column: str) -> pa.ChunkedArray:
     target = COLUMN_TYPES.get(column, pa.string())
     try:
         match column:
@@ -633,7 +638,7 @@ def _convert(values: pa.ChunkedArray, name: str, column: str) -> pa.Array:
                 values = _vectors(values)
             case "weight":
                 values = _without_blanks(values)
-        return pc.cast(values, target).combine_chunks()
+        return pc.cast(values, target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SourceError(
             f"the column '{column}' of the table {name} is {values.type} and can't be made "
@@ -706,6 +711,12 @@ def _strings(values: Iterable[str]) -> pa.Array:
     return pa.array([str(value) for value in values], pa.string())
 
 
+def _encode_users(interactions: pa.Table) -> pa.Table:
+    """Find the distinct users once: they are wanted for the nodes and for the interactions."""
+    place = interactions.column_names.index("user")
+    return interactions.set_column(place, "user", interactions["user"].dictionary_encode())
+
+
 def _build_nodes(
     schema: GraphSchema, entities: pa.Table, interactions: pa.Table
 ) -> dict[str, NodeTable]:
@@ -714,7 +725,7 @@ def _build_nodes(
     nodes = {
         name: make_node_table(name, entities.filter(pc.equal(types, name))) for name in schema.nodes
     }
-    users = pc.unique(interactions["user"])
+    users = pc.cast(pc.unique(interactions["user"]), pa.string())
     known = nodes[schema.user].positions(users) >= 0
     if not known.all():
         new = pa.table({"id": users.filter(pa.array(~known))})
@@ -773,11 +784,11 @@ def make_node_table(name: str, rows: pa.Table) -> NodeTable:
     """
     rows = rows.combine_chunks().sort_by("id")
     ids = rows["id"].combine_chunks()
-    counts = ids.value_counts()
-    twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    twice = ids[1:].filter(pc.equal(ids[1:], ids[:-1]))
     if len(twice):
+        named = name_ids(twice.unique().to_pylist())
         raise SourceError(
-            f"the entities hold {name_ids(twice.to_pylist())} of the type {name} more than once: "
+            f"the entities hold {named} of the type {name} more than once: "
             "make the entities query return each node once"
         )
     texts = rows["text"].combine_chunks()
@@ -856,14 +867,17 @@ def build_edges(
                 "add it to [relations] or leave those rows out of the relations query"
             )
     edges = {}
+    ends = relations.drop_columns("relation")
     for relation, declared in schema.relations.items():
-        rows = relations.filter(pc.equal(names, relation))
-        pairs = [
-            _edge_ends(rows, side, nodes[node_type], f"relation {relation}", node_type)
+        rows = ends.filter(pc.equal(names, relation))
+        place = f"relation {relation}"
+        head, tail = (
+            _edge_ends(rows, side, nodes[node_type], place, node_type)
             for side, node_type in (("head", declared.head), ("tail", declared.tail))
-        ]
-        weight = _finite_weights(rows, f"relation {relation}")
-        edges[declared.head, relation, declared.tail] = _merge_edges(np.stack(pairs), weight)
+        )
+        weight = _finite_weights(rows, place)
+        tails = len(nodes[declared.tail])
+        edges[declared.head, relation, declared.tail] = _merge_edges(head, tail, weight, tails)
     return edges
 
 
@@ -890,21 +904,24 @@ def _finite_weights(rows: pa.Table, place: str) -> NDArray[np.float32] | None:
     return weight
 
 
-def _merge_edges(pairs: NDArray[np.int64], weight: NDArray[np.float32] | None) -> EdgeTable:
-    if weight is None:
-        order = np.lexsort((pairs[1], pairs[0]))
-    else:  # by weight too: the rounding of a sum must not depend on the order of the rows
-        order = np.lexsort((weight, pairs[1], pairs[0]))
-    ordered = pairs[:, order]
-    is_first = np.ones(len(order), bool)
-    is_first[1:] = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
-    distinct = np.ascontiguousarray(ordered[:, is_first])
-    if weight is None or not len(weight):
-        return EdgeTable(distinct)
-    exact = np.add.reduceat(weight[order].astype(np.float64), np.flatnonzero(is_first))
+def _merge_edges(
+    head: NDArray[np.int64],
+    tail: NDArray[np.int64],
+    weight: NDArray[np.float32] | None,
+    tails: int,
+) -> EdgeTable:
+    keys = pair_keys(head, tail, tails)
+    if weight is None or not len(keys):
+        keys.sort()
+        return EdgeTable(split_keys(keys[is_first(keys)], tails))
+    # by weight too: the rounding of a sum must not depend on the order of the rows
+    order = order_keys(keys, [weight])
+    keys = keys[order]
+    starts = is_first(keys)
+    exact = np.add.reduceat(weight[order].astype(np.float64), np.flatnonzero(starts))
     total = exact.astype(np.float32)
     is_plain = bool((total == 1.0).all())
-    return EdgeTable(distinct, None if is_plain else total)
+    return EdgeTable(split_keys(keys[starts], tails), None if is_plain else total)
 
 
 def build_interactions(
@@ -942,6 +959,10 @@ def build_interactions(
                 "give every interaction a time or leave the column out"
             )
         time = np.asarray(rows["time"], dtype=np.int64)
-    keys = [key for key in (weight, time) if key is not None]
-    order = np.lexsort((*keys, item, user))
-    return Interactions(user, item, weight, time).select(order)
+    details = [column for column in (weight, time) if column is not None]
+    items = len(nodes[schema.item])
+    keys = pair_keys(user, item, items)
+    if details:
+        return Interactions(user, item, weight, time).select(order_keys(keys, details))
+    keys.sort()
+    return Interactions(*split_keys(keys, items))

@@ -112,6 +112,14 @@ def test_positions() -> None:
         graph.positions("film", ["heat", "jaws"])
 
 
+def test_positions_of_encoded_ids() -> None:
+    items = film_graph().items
+    ids = pa.chunked_array([["heat", "nowhere", "heat"], ["alien"]])
+    encoded = ids.dictionary_encode()
+    assert items.positions(encoded).tolist() == items.positions(ids).tolist()
+    assert items.positions(encoded.chunk(1)).tolist() == items.positions(["alien"]).tolist()
+
+
 def test_ids_are_strings_even_if_numbers() -> None:
     tables = GraphTables(
         pa.table({"id": [7, 10], "type": ["film", "film"]}),
