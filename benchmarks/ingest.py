@@ -18,8 +18,6 @@ import argparse
 import json
 import os
 import platform
-import random
-import signal
 import socket
 import statistics
 import subprocess
@@ -27,13 +25,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import neo4j
 import pyarrow as pa
 from kgrec.errors import KgrecError
 from kgrec.property_graph import NodeFile, load_into_neo4j
@@ -44,12 +40,13 @@ from benchmarks.bolt_server import BoltServer, running_server
 from benchmarks.faults import SCHEMA, count_kinds, read_broken
 from benchmarks.ingest_run import make_synthetic
 from benchmarks.neo4j_examples import recommendations_graph
+from benchmarks.write_back_kills import kill_writers
 
 Result = dict[str, Any]
 
 REPEATS = 3
-KILLS = 6
-READS_AFTER_KILL = 3
+KILLS = 40
+KILLED_USERS = 2_000
 USERS = 10_000  # ten recommendations each
 SIZES = (100_000, 1_000_000, 5_000_000)
 RDF_FILES = ("neo4j-recs", "ml1m-kg")
@@ -145,20 +142,7 @@ def measure_write_back(server: BoltServer) -> Result:
         ]
         best = _median(rows)
         result[how] = {**best, "rows_a_second": round(best["rows"] / best["seconds"])}
-    seconds = result["at_once"]["seconds"]
-    draw = random.Random(0)  # noqa: S311  no secrets
-    seen: list[str] = []  # by each read
-    for kill in range(KILLS):
-        old = _visible(server)
-        _kill_within(_writing(server, "at_once", 10 + kill), server, seconds * draw.random())
-        for _ in range(READS_AFTER_KILL):
-            new = _visible(server)
-            is_new = list(new.values()) == [USERS * 10]
-            seen.append("old" if new == old else "new" if is_new else f"mixture {new}")
-            time.sleep(1.0)
-    result["killed"] = dict(Counter(seen))
-    result["run after the kills"] = _run("write_back", _writing(server, "at_once", 30), server)
-    result["rows visible then"] = sum(_visible(server).values())
+    result["killed"] = kill_writers(server, KILLED_USERS, kills=KILLS, seed=0).to_dict()
     return result
 
 
@@ -247,43 +231,20 @@ def _writing(server: BoltServer, how: str, run: int) -> dict[str, str]:
     return {**_address(server), "how": how, "users": str(USERS), "run": str(run)}
 
 
-def _visible(server: BoltServer) -> dict[str, int]:
-    """Count the recommendations that a reader sees, by the run that wrote them."""
-    query = "MATCH (:BenchUser)-[r:RECOMMENDED]->() RETURN toString(r.at) AS at, count(r) AS n"
-    with neo4j.GraphDatabase.driver(server.uri, auth=server.auth) as driver:
-        records = driver.execute_query(query, database_=server.database).records
-    return {str(record["at"]): int(record["n"]) for record in records}
-
-
-def _start(name: str, arguments: dict[str, str], password: str) -> subprocess.Popen[str]:
+def _run(name: str, arguments: dict[str, str], server: BoltServer | None = None) -> Result:
     given = [f"{key}={value}" for key, value in arguments.items()]
-    return subprocess.Popen(  # noqa: S603  our own command line
+    password = server.auth[1] if server else "loopback-only"
+    process = subprocess.run(  # noqa: S603  our own command line
         [sys.executable, "-m", "benchmarks.ingest_run", name, *given],
         stdout=subprocess.PIPE,
         text=True,
+        check=False,
         env={**os.environ, "KGREC_BENCH_PASSWORD": password},
     )
-
-
-def _run(name: str, arguments: dict[str, str], server: BoltServer | None = None) -> Result:
-    process = _start(name, arguments, server.auth[1] if server else "loopback-only")
-    output, _ = process.communicate()
     if process.returncode:
         raise RuntimeError(f"the measurement {name} failed")
-    found: Result = json.loads(output)
+    found: Result = json.loads(process.stdout)
     return found
-
-
-def _kill_within(arguments: dict[str, str], server: BoltServer, seconds: float) -> None:
-    """Kill a process so many seconds after it has begun to write."""
-    process = _start("write_back", arguments, server.auth[1])
-    time.sleep(IMPORT_SECONDS + seconds)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    time.sleep(1.0)  # the server notices that the connection is gone
-
-
-IMPORT_SECONDS = 3.0
 
 
 def _in_turn(runs: dict[str, tuple[str, dict[str, str]]]) -> dict[str, Result]:
@@ -340,11 +301,14 @@ def to_markdown(results: Result) -> str:
     back = results["write_back"]
     parts.append("\n## Write-back of 100,000 recommendations\n")
     parts += _rate_table({how: back[how] for how in ("at_once", "by_user")}, "rows a second")
-    killed = ", ".join(f"{count} {kind}" for kind, count in back["killed"].items())
+    killed = back["killed"]
+    after = " and ".join(f"{n} times the {kind}" for kind, n in killed["after a kill"].items())
     parts.append(
-        f"\n{KILLS} processes were killed while they wrote all at once; reads after that "
-        f"found: {killed}. The run after them left "
-        f"{back['rows visible then']:,} rows.\n"
+        f"\n{killed['kills']} processes were killed at random moments of the "
+        f"{killed['a whole run, s']} s that each took to write {killed['rows']:,} "
+        f"recommendations at once; after that readers saw {after} set. Of {killed['reads']:,} "
+        f"readings of all lists meanwhile, {killed['mixed']} found something else than one whole "
+        f"set, and {killed['refused']} more were answered with an error.\n"
     )
     parts += ["## Faults\n", "| fault | answer | s |", "|---|---|---:|"]
     for fault, row in results["faults"]["servers and values"].items():

@@ -258,7 +258,7 @@ def make_synthetic(folder: Path, edges: int) -> None:
 
 
 def write_back(arguments: Arguments) -> Measured:
-    """Write recommendations; the parent may kill this process meanwhile."""
+    """Write recommendations."""
     results = made_up_results(int(arguments["users"]), int(arguments["run"]))
     writer = Neo4jWriter(results)
     where = _where(arguments)
@@ -266,6 +266,7 @@ def write_back(arguments: Arguments) -> Measured:
     written = writer.write(
         arguments["uri"],
         at_once=arguments["how"] == "at_once",
+        linger_seconds=0,
         **where,
     )
     return watch.stop(int(written["recommendations"]))

@@ -60,9 +60,15 @@ def write_back(
     by_user: Annotated[
         bool,
         typer.Option(
-            "--by-user", help="replace a list at a time, where one transaction is too large"
+            "--by-user", help="replace some lists at a time, where there is no room for all twice"
         ),
     ] = False,
+    linger: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="S", help="seconds that old lists stay for who is reading them"
+        ),
+    ] = 10.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print what would be run, and write nothing")
     ] = False,
@@ -119,6 +125,7 @@ def write_back(
             auth=None if isinstance(auth, str) else auth,
             database=name_of_database if isinstance(name_of_database, str) else None,
             at_once=not by_user,
+            linger_seconds=linger,
         )
         missing = {
             f"{table}_without_node": count - written[table]

@@ -46,7 +46,7 @@ def test_neo4j(folder: str, shop_server: BoltServer, monkeypatch: pytest.MonkeyP
     facts = run_json(*command)
     assert facts["recommendations"] == 24
     assert "recommendations_without_node" not in facts
-    monkeypatch.setattr("kgrec.writeback.neo4j.USERS_A_COMMIT", 5)
+    monkeypatch.setattr("kgrec.writeback.neo4j.OWNERS_A_COMMIT", 5)
     assert run_json(*command, "--by-user", "--name", "trial")["recommendations"] == 24
 
 

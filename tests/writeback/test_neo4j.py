@@ -6,20 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import neo4j
 import pyarrow as pa
 import pytest
 from benchmarks.bolt_server import BoltServer
+from benchmarks.write_back_kills import kill_writers
 from kgrec.errors import ConfigError, SourceError
+from kgrec.property_graph import NodeFile, load_into_neo4j
 from kgrec.recommender import Recommender
 from kgrec.writeback import Neo4jWriter, Results, compute_results
 
 AT = datetime(2024, 5, 1, tzinfo=UTC)
 LATER = datetime(2024, 5, 2, tzinfo=UTC)
+KILLED_USERS = 300
 LISTS = (
-    "MATCH (u:Customer)-[r:RECOMMENDED]->(i:Product) "
+    "MATCH (c:KgrecRun) WITH c.run AS run "
+    "MATCH (u:Customer)-[r:RECOMMENDED]->(i:Product) WHERE r.run = run "
     "RETURN u.name AS user, i.sku AS item, r.rank AS rank, r.model AS model, r.cold AS cold "
     "ORDER BY user, rank"
 )
@@ -32,7 +37,14 @@ def ask(server: BoltServer, query: str) -> list[dict[str, Any]]:
 
 
 def write(server: BoltServer, results: Results, *, at_once: bool = True) -> dict[str, Any]:
-    return Neo4jWriter(results).write(server.uri, at_once=at_once, **server.where)
+    writer = Neo4jWriter(results)
+    return writer.write(server.uri, at_once=at_once, linger_seconds=0, **server.where)
+
+
+def count_all(server: BoltServer) -> int:
+    """Count what is in the database, seen by readers or not."""
+    [row] = ask(server, "MATCH (:Customer)-[r:RECOMMENDED]->() RETURN count(r) AS n")
+    return int(row["n"])
 
 
 def expected_lists(results: Results) -> list[dict[str, Any]]:
@@ -129,18 +141,94 @@ def cut_off_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> Iterator[Non
         yield
 
 
-def test_a_run_that_is_cut_off_leaves_the_old_results(
+def test_wherever_a_run_is_cut_off_readers_see_old_or_new(
     model: Recommender, shop_server: BoltServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = compute_results(model, n=4, at=AT)
+    old, new = compute_results(model, n=4, at=AT), compute_results(model, n=2, at=LATER)
+    seen = []
+    for batches in count():
+        write(shop_server, old)
+        try:
+            with cut_off_after(monkeypatch, batches):
+                write(shop_server, new)
+        except CutError:
+            lists = ask(shop_server, LISTS)
+            assert lists in (expected_lists(old), expected_lists(new))
+            seen.append(len(lists))
+        else:
+            break
+    assert ask(shop_server, LISTS) == expected_lists(new)
+    assert count_all(shop_server) == len(new.recommendations)
+    assert seen == sorted(seen, reverse=True)  # old ones up to the switch, new ones after it
+    assert len(set(seen)) == 2
+
+
+def test_a_run_that_was_overtaken_is_not_shown(
+    model: Recommender, shop_server: BoltServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = compute_results(model, n=4, at=AT), compute_results(model, n=2, at=LATER)
     write(shop_server, old)
-    new = compute_results(model, n=2, at=LATER)
-    for batches in (1, 3):
-        with cut_off_after(monkeypatch, batches), pytest.raises(CutError):
+    lists = Neo4jWriter._lists
+    begun: list[bool] = []
+
+    def begin_another(writer: Neo4jWriter) -> object:
+        if not begun:
+            begun.append(True)
+            ask(shop_server, "MATCH (c:KgrecRun {model: 'kgrec'}) SET c.writing = 'another'")
+        return lists.fget(writer)  # type: ignore[attr-defined]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Neo4jWriter, "_lists", property(begin_another))
+        with pytest.raises(SourceError, match="another run of the model 'kgrec' has begun"):
             write(shop_server, new)
-        assert ask(shop_server, LISTS) == expected_lists(old)
+    assert ask(shop_server, LISTS) == expected_lists(old)
     write(shop_server, new)
     assert ask(shop_server, LISTS) == expected_lists(new)
+    assert count_all(shop_server) == len(new.recommendations)
+
+
+def test_old_lists_go_and_not_those_of_a_run_that_begins_meanwhile(
+    model: Recommender, shop_server: BoltServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = compute_results(model, n=4, at=AT), compute_results(model, n=2, at=LATER)
+    write(shop_server, first)
+
+    def begin_third(_: float) -> None:  # while the second waits for readers of the first
+        assert ask(shop_server, LISTS) == expected_lists(second)
+        assert count_all(shop_server) == len(first.recommendations) + len(second.recommendations)
+        ask(
+            shop_server,
+            "MATCH (u:Customer {name: 'tea lover 0'}), (i:Product {sku: 101}) "
+            "CREATE (u)-[:RECOMMENDED {model: 'kgrec', run: 'third', rank: 1}]->(i)",
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kgrec.writeback.neo4j.time.sleep", begin_third)
+        write(shop_server, second)
+    assert ask(shop_server, LISTS) == expected_lists(second)
+    assert count_all(shop_server) == len(second.recommendations) + 1
+
+
+def test_what_an_older_release_wrote_goes(model: Recommender, shop_server: BoltServer) -> None:
+    ask(
+        shop_server,
+        "MATCH (u:Customer {name: 'tea lover 0'}), (i:Product {sku: 101}) "
+        "CREATE (u)-[:RECOMMENDED {model: 'kgrec', rank: 1}]->(i)",
+    )
+    results = compute_results(model, n=2, at=AT)
+    write(shop_server, results)
+    assert count_all(shop_server) == len(results.recommendations)
+
+
+def test_killed_processes_leave_old_or_new(shop_server: BoltServer) -> None:
+    users = pa.table({"id": [f"user{n}" for n in range(KILLED_USERS)]})
+    items = pa.table({"id": [f"item{n}" for n in range(1000)]})
+    nodes = [NodeFile("BenchUser", "id", users), NodeFile("BenchItem", "id", items)]
+    load_into_neo4j(nodes, [], shop_server.uri, **shop_server.where)
+    found = kill_writers(shop_server, KILLED_USERS, kills=4, seed=0)
+    assert not found.mixed, found.mixed
+    assert found.reads > 4
+    assert len(found.kills) == 4
 
 
 def test_by_user_each_list_is_old_or_new_and_the_next_run_completes_it(
@@ -148,8 +236,8 @@ def test_by_user_each_list_is_old_or_new_and_the_next_run_completes_it(
 ) -> None:
     write(shop_server, compute_results(model, n=4, at=AT))
     new = compute_results(model, n=2, at=LATER)
-    monkeypatch.setattr("kgrec.writeback.neo4j.USERS_A_COMMIT", 3)
-    with cut_off_after(monkeypatch, 7), pytest.raises(CutError):
+    monkeypatch.setattr("kgrec.writeback.neo4j.OWNERS_A_COMMIT", 3)
+    with cut_off_after(monkeypatch, 8), pytest.raises(CutError):
         write(shop_server, new, at_once=False)
     lengths: dict[str, int] = {}
     for row in ask(shop_server, LISTS):
