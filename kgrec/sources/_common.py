@@ -1,16 +1,15 @@
-"""What all sources share: checked columns, and queries that fill the three tables."""
+"""What all sources share: tables with checked columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from kgrec.errors import SourceError
-from kgrec.graph import GraphTables, fault_of_columns, with_column_types
-from kgrec.progress import counted_rows
-from kgrec.schema import COLUMNS, TABLE_NAMES, GraphSchema, Language, Query, TableName
+from kgrec.graph import fault_of_columns, with_column_types
+from kgrec.schema import COLUMNS, TableName
 
 SHOWN_CHARACTERS = 40
 
@@ -70,74 +69,6 @@ def typed_table(place: str | Path, table: pa.Table, name: TableName) -> pa.Table
         return with_column_types(table, name)
     except SourceError as error:
         raise SourceError(f"{place}: {error}") from error
-
-
-def read_queries(
-    schema: GraphSchema, language: Language, *, with_interactions: bool = True
-) -> list[Query]:
-    """Read the queries of a schema, without relations if the schema declares none.
-
-    Parameters
-    ----------
-    schema
-        A schema that knows its folder.
-    language
-        ``"cypher"`` or ``"sparql"``.
-    with_interactions
-        Whether the interactions come by a query, and not from a table.
-
-    Returns
-    -------
-    list of Query
-        Entities, relations if any are declared, interactions.
-
-    Raises
-    ------
-    SchemaError
-        If a query file is missing or empty.
-    """
-    is_wanted = {
-        "entities": True,
-        "relations": bool(schema.relations),
-        "interactions": with_interactions,
-    }
-    wanted = [name for name in TABLE_NAMES if is_wanted[name]]
-    return [schema.read_query(name, language) for name in wanted]
-
-
-def run_queries(
-    queries: Sequence[Query],
-    run: Callable[[Query, Callable[[int], None]], pa.Table],
-    interactions: pa.Table | None = None,
-) -> GraphTables:
-    """Run each query and give its rows the types of its table.
-
-    Parameters
-    ----------
-    queries
-        From :func:`read_queries`.
-    run
-        Runs one query against the source, and calls what it is given with the number of rows
-        each time that some have come.
-    interactions
-        The interactions, where no query gives them.
-
-    Returns
-    -------
-    GraphTables
-        The three tables.
-
-    Raises
-    ------
-    SourceError
-        As :func:`typed_table`, or from ``run``.
-    """
-    tables = {} if interactions is None else {"interactions": interactions}
-    for query in queries:
-        with counted_rows(f"{query.table} by {query.path.name}") as count:
-            rows = run(query, count)
-        tables[query.table] = typed_table(query.path, rows, query.table)
-    return GraphTables(**{name: tables.get(name, empty_table(name)) for name in TABLE_NAMES})
 
 
 def empty_table(name: TableName) -> pa.Table:

@@ -13,9 +13,10 @@ from kgrec.cypher import parameters_of
 from kgrec.errors import SourceError, name_ids
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.schema import GraphSchema, Query
-from kgrec.sources._common import check_columns, read_queries, run_queries
+from kgrec.sources._common import check_columns
 from kgrec.sources._paging import data_columns, read_pages
-from kgrec.sources.tables import Table, read_table
+from kgrec.sources._queries import QueryPlan
+from kgrec.sources.tables import Table
 
 PAGE_ROWS = 1_000_000
 
@@ -82,18 +83,17 @@ def cypher_file_tables(
     SchemaError, SourceError
         As :func:`read_cypher_file`, but for the ids and edges.
     """
-    log = None if interactions is None else read_table(interactions, "interactions")
-    queries = read_queries(schema, "cypher", with_interactions=log is None)
-    values = {**schema.parameters, **(parameters or {})}
+    plan = QueryPlan.of(schema, "cypher", interactions, parameters)
     with open_cypher_file(Path(path)) as database, ladybug.Connection(database) as connection:
 
         def run(query: Query, count: Callable[[int], None]) -> pa.Table:
-            pages = list(read_pages(query, values, PAGE_ROWS, partial(_run, connection, query)))
+            read = partial(_run, connection, query)
+            pages = list(read_pages(query, plan.parameters, PAGE_ROWS, read))
             rows = pa.concat_tables(pages)
             count(len(rows))
             return rows
 
-        return run_queries(queries, run, log)
+        return plan.run(run)
 
 
 def open_cypher_file(path: Path) -> ladybug.Database:

@@ -26,13 +26,12 @@ from kgrec.sources._common import (
     SHOWN_CHARACTERS,
     check_columns,
     empty_table,
-    read_queries,
-    run_queries,
     typed_table,
 )
 from kgrec.sources._cypher_values import to_column
 from kgrec.sources._paging import CURSOR, data_columns, read_pages
-from kgrec.sources.tables import Table, read_table
+from kgrec.sources._queries import QueryPlan
+from kgrec.sources.tables import Table
 
 if TYPE_CHECKING:
     from neo4j import Driver, ManagedTransaction, Result, Session
@@ -166,9 +165,7 @@ connection_timeout, retry_seconds
     SchemaError, SourceError
         As :func:`read_neo4j`, but for the ids and edges.
     """
-    log = None if interactions is None else read_table(interactions, "interactions")
-    queries = read_queries(schema, "cypher", with_interactions=log is None)
-    values = {**schema.parameters, **(parameters or {})}
+    plan = QueryPlan.of(schema, "cypher", interactions, parameters)
     with open_driver(
         uri, auth, connection_timeout=connection_timeout, retry_seconds=retry_seconds
     ) as driver:
@@ -180,10 +177,10 @@ connection_timeout, retry_seconds
                 fetch_size=batch_size,
             ) as session:
                 read = partial(_read_page, session, query, batch_size, query_timeout, count)
-                pages = list(read_pages(query, values, page_size, read))
+                pages = list(read_pages(query, plan.parameters, page_size, read))
             return pa.concat_tables(pages, promote_options="default")
 
-        return run_queries(queries, run, log)
+        return plan.run(run)
 
 
 @contextmanager

@@ -15,9 +15,10 @@ from pyarrow import csv
 from kgrec.errors import SourceError, name_ids
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.schema import GraphSchema, Query, RdfSettings
-from kgrec.sources._common import check_columns, read_queries, run_queries
+from kgrec.sources._common import check_columns
+from kgrec.sources._queries import QueryPlan
 from kgrec.sources._rdf_store import OTHER_NAMES, RDF_SUFFIXES, Document, load_documents
-from kgrec.sources.tables import Table, read_table
+from kgrec.sources.tables import Table
 
 RdfSource: TypeAlias = str | Path | Sequence[str | Path] | rdflib.Graph
 
@@ -86,10 +87,9 @@ def rdf_tables(
     SchemaError, SourceError
         As :func:`read_rdf`, but for the ids and edges.
     """
-    log = None if interactions is None else read_table(interactions, "interactions")
-    queries = read_queries(schema, "sparql", with_interactions=log is None)
+    plan = QueryPlan.of(schema, "sparql", interactions)
     store = load_store(source, schema.rdf)
-    return run_queries(queries, lambda query, _: _run(store, query), log)
+    return plan.run(lambda query, _: _run(store, query))
 
 
 def load_store(source: RdfSource, settings: RdfSettings) -> pyoxigraph.Store:

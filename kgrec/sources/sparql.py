@@ -14,9 +14,9 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from kgrec.errors import SourceError
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.schema import COLUMNS, GraphSchema, Query, RdfSettings
-from kgrec.sources._common import read_queries, run_queries
+from kgrec.sources._queries import QueryPlan
 from kgrec.sources.rdf import rows_of_csv
-from kgrec.sources.tables import Table, read_table
+from kgrec.sources.tables import Table
 
 HttpAuth: TypeAlias = tuple[str, str] | str | None
 Method = Literal["GET", "POST"]
@@ -124,8 +124,7 @@ def sparql_tables(
     SchemaError, SourceError
         As :func:`read_sparql`, but for the ids and edges.
     """
-    log = None if interactions is None else read_table(interactions, "interactions")
-    queries = read_queries(schema, "sparql", with_interactions=log is None)
+    plan = QueryPlan.of(schema, "sparql", interactions)
     _refuse_settings(url, schema.rdf)
     timeout = urllib3.Timeout(connect=connection_timeout, read=query_timeout)
     retries = urllib3.Retry(
@@ -145,7 +144,7 @@ def sparql_tables(
         def run(query: Query, count: Callable[[int], None]) -> pa.Table:
             return _read_pages(query, ask, page_size, count)
 
-        return run_queries(queries, run, log)
+        return plan.run(run)
 
 
 def _read_pages(
