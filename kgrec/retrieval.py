@@ -9,6 +9,7 @@ from torch import Tensor
 
 PIECE = 64  # columns of which only the greatest is looked at first
 FEWEST_PIECES = 3  # times k: with fewer, all columns are looked at
+FEW_SCORES = 262_144  # that are looked at row by row
 QUERY_BLOCK = 256
 ITEM_BLOCK = 65_536  # scores held at once: 64 MB of float32 with a block of queries
 
@@ -43,8 +44,24 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArr
     >>> columns.tolist()
     [[1, 2]]
     """
+    if k > 0 and 0 < scores.size <= FEW_SCORES:
+        return _best_of_rows(scores, min(k, scores.shape[1]))
     columns, values = top_columns(torch.from_numpy(np.ascontiguousarray(scores)), k)
     return columns.numpy(), values.numpy()
+
+
+def _best_of_rows(
+    scores: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Find the best columns row by row: for one list a tenth of the price of ten tensors."""
+    width = scores.shape[1]
+    least = np.partition(scores, width - k, axis=1)[:, width - k]
+    columns = np.empty((len(scores), k), np.int64)
+    for row, own in enumerate(scores):
+        eligible = np.flatnonzero(own >= least[row])
+        columns[row] = eligible[np.argsort(-own[eligible], kind="stable")[:k]]
+    values = np.take_along_axis(scores, columns, axis=1)
+    return np.where(values == -np.inf, -1, columns), values
 
 
 def top_columns(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:

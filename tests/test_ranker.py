@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from kgrec.errors import NotFittedError, UnknownIdError
 from kgrec.graph import KnowledgeGraph
+from kgrec.ranker import UserBatch
+from scipy import sparse
 
 from tests.evaluation.worlds import FixedRanker, make_graph
 
@@ -107,3 +109,12 @@ def test_a_failed_fit_leaves_the_ranker_as_it_was() -> None:
     with pytest.raises(ValueError, match="too many"):
         fitted.fit(make_graph({"a": None}, [("x", "a"), ("y", "a"), ("z", "a")]))
     assert fitted.recommend("ada", 1)["item"].tolist() == ["c"]
+
+
+def test_one_users_row() -> None:
+    histories = sparse.csr_array(np.array([[0, 1, 1], [0, 0, 0], [1, 0, 0]], np.float32))
+    for user in range(3):
+        batch = UserBatch.of_user(histories, user)
+        assert batch.users is not None
+        assert batch.users.tolist() == [user]
+        np.testing.assert_array_equal(batch.histories.toarray(), histories[[user]].toarray())

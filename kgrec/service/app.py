@@ -16,6 +16,7 @@ from fastapi import Path as InPath
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from pydantic_core import to_json
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from kgrec.errors import ArtifactError, KgrecError
@@ -45,7 +46,7 @@ from kgrec.service.messages import (
     State,
 )
 from kgrec.service.problems import RESPONSES, add_problem_handlers
-from kgrec.service.security import make_guard
+from kgrec.service.security import Guard
 from kgrec.service.settings import ServiceSettings, Tokens, from_environment, read_tokens
 
 PAGE = Path(__file__).parent / "page"
@@ -155,7 +156,7 @@ def _watching(live: LiveModel, metrics: Metrics, tokens: Tokens) -> APIRouter:
             return Health(status="loading the text model")
         return Health(status="ready")
 
-    @router.get("/metrics", dependencies=[Depends(make_guard(tokens, writes=False))])
+    @router.get("/metrics", dependencies=[Depends(Guard(tokens, writes=False))])
     def measurements() -> Response:
         """Give what was measured, for Prometheus."""
         ranker = live.current()
@@ -173,15 +174,15 @@ def _watching(live: LiveModel, metrics: Metrics, tokens: Tokens) -> APIRouter:
 
 
 def _reading(live: LiveModel, tokens: Tokens, *, read_only: bool) -> APIRouter:
-    router = APIRouter(tags=["read"], dependencies=[Depends(make_guard(tokens, writes=False))])
+    router = APIRouter(tags=["read"], dependencies=[Depends(Guard(tokens, writes=False))])
 
     @router.post("/recommend", response_model=RecommendResponse)
     def recommend(request: RecommendRequest) -> Response:
         """Recommend items to a user, to somebody with a history, or by attributes."""
         found = queries.recommend(live.current(), request)
-        answer = RecommendResponse.model_construct(recommendations=found, model=_state(live))
         # written here and not checked again: this is asked most
-        return Response(answer.model_dump_json(), media_type="application/json")
+        answer = to_json({"recommendations": found, "model": _state(live)}, inf_nan_mode="null")
+        return Response(answer, media_type="application/json")
 
     @router.post("/similar")
     def similar(request: SimilarRequest) -> SimilarResponse:
@@ -260,7 +261,7 @@ def _reading(live: LiveModel, tokens: Tokens, *, read_only: bool) -> APIRouter:
 
 
 def _writing(live: LiveModel, tokens: Tokens) -> APIRouter:
-    router = APIRouter(tags=["write"], dependencies=[Depends(make_guard(tokens, writes=True))])
+    router = APIRouter(tags=["write"], dependencies=[Depends(Guard(tokens, writes=True))])
 
     @router.put("/items")
     def put_items(request: PutItemsRequest) -> Accepted:

@@ -22,7 +22,6 @@ from kgrec.service.messages import (
     ExplainRequest,
     Node,
     Reason,
-    Recommendation,
     RecommendRequest,
     Tie,
     WhatIf,
@@ -32,7 +31,7 @@ SHOWN_TEXT = 300
 SOMEBODY = "the item of the attributes"
 
 
-def recommend(ranker: Recommender, request: RecommendRequest) -> list[Recommendation]:
+def recommend(ranker: Recommender, request: RecommendRequest) -> list[dict[str, object]]:
     """Make a list.
 
     Parameters
@@ -44,8 +43,8 @@ def recommend(ranker: Recommender, request: RecommendRequest) -> list[Recommenda
 
     Returns
     -------
-    list of Recommendation
-        Best first.
+    list of dict
+        Fields of :class:`~kgrec.service.messages.Recommendation`, best first.
     """
     ranker = copy.copy(ranker)
     candidates = Filter(request.items, request.where, request.cold).mask(
@@ -55,8 +54,8 @@ def recommend(ranker: Recommender, request: RecommendRequest) -> list[Recommenda
         batch, candidates = _likes(ranker, request.attributes, candidates)
         name = request.attributes.model_dump_json()
     elif request.user is not None:
-        found = ranker.graph.positions(ranker.graph.schema.user, [request.user])
-        batch, name = UserBatch(ranker.histories[found], found), request.user
+        (user,) = ranker.graph.positions(ranker.graph.schema.user, [request.user])
+        batch, name = UserBatch.of_user(ranker.histories, user), request.user
     else:
         history = request.history or ()
         batch, name = UserBatch(ranker.history_of(history)), "\n".join(sorted(set(history)))
@@ -66,13 +65,13 @@ def recommend(ranker: Recommender, request: RecommendRequest) -> list[Recommenda
     )
     graph, is_cold = ranker.graph, ranker.is_cold
     return [
-        Recommendation.model_construct(
-            item=graph.items.ids[item].as_py(),
-            score=score,
-            rank=rank,
-            cold=bool(is_cold[item]),
-            text=_text(graph.items, item),
-        )
+        {
+            "item": graph.items.ids[item].as_py(),
+            "score": score,
+            "rank": rank,
+            "cold": bool(is_cold[item]),
+            "text": _text(graph.items, item),
+        }
         for rank, (item, score) in enumerate(
             zip(items[0].tolist(), scores[0].tolist(), strict=True), start=1
         )
