@@ -8,7 +8,7 @@ import torch
 from kgrec.config import Config
 from kgrec.model.channels import Matrix
 from kgrec.model.collaborative import gram_matrix, popularity
-from kgrec.model.propagation import inner_products
+from kgrec.model.propagation import Propagation, inner_products
 from kgrec.model.vocabulary import normalise_rows
 from kgrec.selection import (
     FEWEST_ITEMS,
@@ -16,6 +16,7 @@ from kgrec.selection import (
     PENALTIES,
     ColdSettings,
     WarmSettings,
+    _train,
     can_validate,
     choose_cold_settings,
     choose_warm_settings,
@@ -187,3 +188,22 @@ def test_scores_of_warm_items_spread_by_one() -> None:
     mixed = warm_weights(*arguments, WarmSettings(low_pass=0.5), smooth, HISTORIES)
     rest = (mixed - plain / 2).numpy() / smooth.numpy()
     np.testing.assert_allclose(rest, rest[0, 0], rtol=1e-3)
+
+
+def test_several_draws_are_trained_on_and_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[Propagation] = []
+    seen: list[int] = []
+
+    def train(histories: sparse.csr_array, *rest: object) -> Propagation:
+        trained.append(_train(histories, *rest))  # type: ignore[arg-type]
+        seen.append(histories.shape[1])
+        return trained[-1]
+
+    monkeypatch.setattr("kgrec.selection._train", train)
+    few = Config(steps=5, episode_items=20)
+    settings = choose_cold_settings(HISTORIES, ROWS, ROWS, [1.0, 1.0], few, seed=0)
+    assert seen == [20, 20, 20]
+    offsets = torch.stack([one.offset.detach() for one in trained])
+    assert offsets.std(dim=0).max() > 0
+    expected = torch.softmax(offsets.mean(dim=0), dim=0)
+    np.testing.assert_allclose(settings.shares, expected.numpy(), rtol=1e-5)
