@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from kgrec.graph import EdgeTable, GraphTables, KnowledgeGraph
 from kgrec.model.channels import NeighbourVectorChannel, RelatedItemChannel
-from kgrec.model.neighbours import item_relations
+from kgrec.model.neighbours import Surroundings
 from kgrec.text import TextEncoder
 
 
@@ -95,10 +95,10 @@ def add_distant_texts(graph: KnowledgeGraph, encoder: TextEncoder) -> KnowledgeG
         neighbours with, beside the features that they have already.
     """
     vectors = {kind: encoder.encode(table.texts) for kind, table in graph.nodes.items()}
-    relations = tuple(item_relations(graph))
-    around = NeighbourVectorChannel.learn("texts around", graph, vectors, relations)
-    related = RelatedItemChannel.learn("related items", graph, relations)
-    distant = related.encode(graph, vectors) @ around.encode(graph, vectors)[~graph.is_cold]
+    around = Surroundings(graph)
+    texts = NeighbourVectorChannel.learn("texts around", around, vectors, around.relations)
+    related = RelatedItemChannel.learn("related items", around, around.relations)
+    distant = related.encode(around, vectors) @ texts.encode(around, vectors)[~graph.is_cold]
     items = graph.items
     parts = [distant] if items.features is None else [items.features, distant]
     features = np.concatenate(parts, axis=1).astype(np.float32)

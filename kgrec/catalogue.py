@@ -150,9 +150,14 @@ class Head:
         """
         return replace(self, compression=Compression.learn(self.network, self._project(rows)))
 
-    def full_size(self, items: int) -> int:
-        """Tell how many bytes the columns of so many items take if they are not compressed."""
-        return items * 2 * self.core_size * np.dtype(np.float32).itemsize
+    def should_compress(self, items: int, gigabytes: float) -> bool:
+        """Tell whether so many columns take more memory than they may, and would take half.
+
+        A short history reads few numbers of full columns and all of compressed ones, so that
+        these are slower for one user.
+        """
+        size = items * 2 * self.core_size * np.dtype(np.float32).itemsize
+        return self.core_size >= 2 * COMPONENTS and size > gigabytes * 1e9
 
     @property
     def core_size(self) -> int:

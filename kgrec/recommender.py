@@ -37,6 +37,7 @@ from kgrec.items import (
     tables_of,
 )
 from kgrec.model.channels import Matrix, TextVectors, learn_channels
+from kgrec.model.neighbours import Surroundings
 from kgrec.ranker import Ranker, UserBatch
 from kgrec.retrieval import top_k
 from kgrec.rows import RowEncoder, RowParts
@@ -183,7 +184,7 @@ class Recommender(Ranker):
         typical = _typical_history(graph.interaction_matrix()[:, fit.core])
         head = Head.of(fit.network, [matrix[fit.core] for matrix in rows], typical)
         others = np.setdiff1d(np.arange(len(graph.items)), fit.core)
-        if head.full_size(len(others)) > self.config.catalogue_gigabytes * 1e9:
+        if head.should_compress(len(others), self.config.catalogue_gigabytes):
             drawn = np.sort(np.random.default_rng(seed).permutation(others)[:SAMPLE_ITEMS])
             head = head.compressed([matrix[drawn] for matrix in rows])
         self._state = _State(
@@ -237,7 +238,8 @@ class Recommender(Ranker):
             self._check_encoder(state)
             vectors = self._encode(graph)
             head = state.catalogue.head
-            rows = [channel.encode(graph, vectors) for channel in head.network.channels]
+            around = Surroundings(graph)
+            rows = [channel.encode(around, vectors) for channel in head.network.channels]
             catalogue = Catalogue.compute(head, core, rows, len(graph.items))
             self._state = replace(
                 state,

@@ -23,7 +23,7 @@ from kgrec.model.channels import (
     TermChannel,
     TextVectors,
 )
-from kgrec.model.neighbours import joined_neighbours
+from kgrec.model.neighbours import Surroundings
 from kgrec.model.vocabulary import Vocabulary
 
 EncodeGraph = Callable[[KnowledgeGraph], TextVectors]
@@ -123,8 +123,8 @@ class RowEncoder:
             For each channel the rows of the items, [S, D].
         """
         part, positions = neighbourhood_of(graph, items)
-        vectors = encode_texts(part)
-        return [channel.encode(part, vectors)[positions] for channel in self.channels]
+        vectors, around = encode_texts(part), Surroundings(part)
+        return [channel.encode(around, vectors)[positions] for channel in self.channels]
 
     def take_apart(
         self, graph: KnowledgeGraph, item: int, encode_texts: EncodeGraph
@@ -146,34 +146,34 @@ class RowEncoder:
             One a channel.
         """
         part, positions = neighbourhood_of(graph, np.array([item]))
-        vectors = encode_texts(part)
-        return [_take_apart(channel, part, int(positions[0]), vectors) for channel in self.channels]
+        vectors, around, place = encode_texts(part), Surroundings(part), int(positions[0])
+        return [_take_apart(channel, around, place, vectors) for channel in self.channels]
 
 
 def _take_apart(
-    channel: Channel, graph: KnowledgeGraph, item: int, vectors: TextVectors
+    channel: Channel, around: Surroundings, item: int, vectors: TextVectors
 ) -> RowParts:
     match channel:
         case TermChannel() | NeighbourChannel() | FarChannel():
-            row = channel.encode(graph, vectors)[[item]]
+            row = channel.encode(around, vectors)[[item]]
             by_key = sparse.csr_array(sparse.diags_array(row.data)) @ _columns(row)
             return RowParts(sparse.csr_array(by_key), _names(channel.vocabulary.keys, row.indices))
         case RelatedItemChannel():
-            near = joined_neighbours(graph, channel.relations)
+            near = around.joined(channel.relations)
             row = channel.vocabulary.encode(near.adjacency, near.keys)[[item]]
             by_key = sparse.csr_array(channel.anchors.T)[row.indices].multiply(row.data[:, None])
             length = float(np.linalg.norm(by_key.sum(axis=0)))
             keys = _names(channel.vocabulary.keys, row.indices)
             return RowParts(sparse.csr_array(by_key / (length or 1.0)), keys)
         case NeighbourVectorChannel():
-            near = joined_neighbours(graph, channel.relations)
+            near = around.joined(channel.relations)
             texts = np.concatenate([vectors[node_type] for node_type in near.node_types])
             row = channel.vocabulary.weigh(near.adjacency, near.keys)[[item]]
             by_node = channel.whitening.apply(texts[row.indices]) * row.data[:, None]
             length = float(np.linalg.norm(by_node.sum(axis=0)))
             return RowParts(by_node / np.float32(length or 1.0), _names(near.keys, row.indices))
         case _:
-            return RowParts(channel.encode(graph, vectors)[[item]], [None])
+            return RowParts(channel.encode(around, vectors)[[item]], [None])
 
 
 def _columns(row: sparse.csr_array) -> sparse.csr_array:

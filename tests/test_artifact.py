@@ -145,7 +145,10 @@ def test_the_mixing_of_warm_and_cold_items(
     pd.testing.assert_frame_equal(all_lists(loaded), all_lists(other), check_exact=True)
 
 
-def test_a_compressed_catalogue(tiny_encoder: TextEncoder, tmp_path: Path) -> None:
+def test_a_compressed_catalogue(
+    tiny_encoder: TextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kgrec.catalogue.COMPONENTS", 8)
     config = Config(steps=5, catalogue_gigabytes=0)
     model = Recommender(config, encoder=tiny_encoder).fit(rich_graph())
     assert model._fitted.catalogue.head.compression is not None

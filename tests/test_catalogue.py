@@ -162,3 +162,12 @@ def test_a_compressed_item_that_arrives_is_as_if_it_had_been_there(compressed: C
     assert compact.recent == 0
     np.testing.assert_array_equal(compact.base.weights, compressed.base.weights)
     np.testing.assert_array_equal(compact.base.projection, compressed.base.projection)
+
+
+def test_columns_are_compressed_where_that_saves_memory(
+    monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
+) -> None:
+    assert not catalogue.head.should_compress(10**9, 1.0)  # four numbers are no more than 512
+    monkeypatch.setattr("kgrec.catalogue.COMPONENTS", 2)
+    assert catalogue.head.should_compress(10**9, 1.0)
+    assert not catalogue.head.should_compress(10**7, 1.0)

@@ -27,7 +27,7 @@ from kgrec.model.channels import (
     TermChannel,
     VectorChannel,
 )
-from kgrec.model.neighbours import item_relations
+from kgrec.model.neighbours import Surroundings
 from kgrec.model.network import Network
 from kgrec.model.prominence import Prominence
 from kgrec.model.propagation import Propagation
@@ -86,14 +86,14 @@ class Fitted:
 
 def fit(kind: str) -> Fitted:
     graph = make_graph(TEXTS, WATCHED, GENRES)
-    relations = tuple(item_relations(graph))
+    around = Surroundings(graph)
     channels: dict[str, Channel] = {
-        "neighbours": NeighbourChannel.learn("neighbours", graph, relations),
-        "words": TermChannel.learn("words around", graph, with_neighbours=True),
-        "related": RelatedItemChannel.learn("related items", graph, relations),
+        "neighbours": NeighbourChannel.learn("neighbours", around, around.relations),
+        "words": TermChannel.learn("words around", around, with_neighbours=True),
+        "related": RelatedItemChannel.learn("related items", around, around.relations),
     }
     channel = channels[kind]
-    rows = [channel.encode(graph, {})]
+    rows = [channel.encode(around, {})]
     fitted = fit_network(graph, [channel], rows, Config(), 0)
     return apply(graph, fitted.network, fitted.core, rows)
 

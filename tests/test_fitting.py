@@ -12,7 +12,7 @@ from kgrec.config import Config
 from kgrec.fitting import Fit, choose_core, fit_network
 from kgrec.graph import KnowledgeGraph
 from kgrec.model.channels import Channel, NeighbourChannel, TermChannel, learn_channels
-from kgrec.model.neighbours import item_relations
+from kgrec.model.neighbours import Surroundings
 from scipy import sparse
 
 from tests.baselines.worlds import checkerboard
@@ -37,7 +37,8 @@ def test_the_most_used_items_are_the_core() -> None:
 def test_the_inverse_is_that_of_the_kernel() -> None:
     graph = checkerboard()
     fitted = fit(graph)
-    rows = [channel.encode(graph, {})[fitted.core] for channel in fitted.network.channels]
+    around = Surroundings(graph)
+    rows = [channel.encode(around, {})[fitted.core] for channel in fitted.network.channels]
     kernel = fitted.cold.propagation().kernel(rows, rows).double()
     product = fitted.network.inverse.double() @ (kernel + fitted.cold.ridge * torch.eye(20))
     np.testing.assert_allclose(product.numpy(), np.eye(20), atol=1e-3)
@@ -113,12 +114,12 @@ def test_single_relations_share_one_weight_before_training() -> None:
     graph = make_graph(
         dict.fromkeys(genres), [("u", "i0"), ("v", "i1")], genres, [("i0", "i1"), ("i1", "i0")]
     )
-    relations = tuple(item_relations(graph))
+    around = Surroundings(graph)
     channels: list[Channel] = [
-        TermChannel.learn("own words", graph, with_neighbours=True),
-        NeighbourChannel.learn("neighbours", graph, relations),
-        *(NeighbourChannel.learn(relation[1], graph, (relation,)) for relation in relations),
+        TermChannel.learn("own words", around, with_neighbours=True),
+        NeighbourChannel.learn("neighbours", around, around.relations),
+        *(NeighbourChannel.learn(kind[1], around, (kind,)) for kind in around.relations),
     ]
-    rows = [channel.encode(graph, {}) for channel in channels]
+    rows = [channel.encode(around, {}) for channel in channels]
     shares = fit_network(graph, channels, rows, CONFIG, 0).cold.shares
     np.testing.assert_allclose(shares, np.array([1, 1, 1.25, 1.25]) / 4.5, rtol=1e-5)

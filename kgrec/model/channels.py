@@ -21,7 +21,7 @@ from scipy import sparse
 from kgrec.errors import SourceError
 from kgrec.graph import EdgeType, KnowledgeGraph
 from kgrec.model.message_passing import pass_messages
-from kgrec.model.neighbours import far_neighbours, item_relations, joined_neighbours
+from kgrec.model.neighbours import Surroundings
 from kgrec.model.vocabulary import Vocabulary, count_terms, dampen, normalise_rows
 from kgrec.model.whitening import Whitening, unit_rows
 
@@ -47,7 +47,7 @@ class Channel(Protocol):
         """Whether an item has all of this when it arrives, and does not gather it as it ages."""
         ...
 
-    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> Matrix:
+    def encode(self, around: Surroundings, vectors: TextVectors) -> Matrix:
         """Give the rows of all items of a graph, [items, D], each of length one or zero."""
         ...
 
@@ -76,15 +76,15 @@ class TermChannel:
         return not self.with_neighbours
 
     @classmethod
-    def learn(cls, name: str, graph: KnowledgeGraph, *, with_neighbours: bool) -> Self:
+    def learn(cls, name: str, around: Surroundings, *, with_neighbours: bool) -> Self:
         """Learn the terms that at least two warm items have."""
-        counts, terms = _item_terms(graph, with_neighbours=with_neighbours)
-        vocabulary = Vocabulary.learn(counts[~graph.is_cold], terms, minimum=2)
+        counts, terms = _item_terms(around, with_neighbours=with_neighbours)
+        vocabulary = Vocabulary.learn(counts[~around.graph.is_cold], terms, minimum=2)
         return cls(name, vocabulary, with_neighbours)
 
-    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
+    def encode(self, around: Surroundings, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
         """Give the rows of all items, [items, terms]."""
-        return self.vocabulary.encode(*_item_terms(graph, with_neighbours=self.with_neighbours))
+        return self.vocabulary.encode(*_item_terms(around, with_neighbours=self.with_neighbours))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +117,16 @@ class NeighbourChannel:
         return len(self.relations) == 1 and self.relations[0][0] != self.relations[0][2]
 
     @classmethod
-    def learn(cls, name: str, graph: KnowledgeGraph, relations: tuple[EdgeType, ...]) -> Self:
+    def learn(cls, name: str, around: Surroundings, relations: tuple[EdgeType, ...]) -> Self:
         """Learn the neighbours that warm items have."""
-        near = joined_neighbours(graph, relations)
-        return cls(name, relations, Vocabulary.learn(near.adjacency[~graph.is_cold], near.keys))
+        near = around.joined(relations)
+        return cls(
+            name, relations, Vocabulary.learn(near.adjacency[~around.graph.is_cold], near.keys)
+        )
 
-    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
+    def encode(self, around: Surroundings, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
         """Give the rows of all items, [items, neighbours]."""
-        near = joined_neighbours(graph, self.relations)
+        near = around.joined(self.relations)
         return self.vocabulary.encode(near.adjacency, near.keys)
 
 
@@ -149,14 +151,14 @@ class FarChannel:
         return False
 
     @classmethod
-    def learn(cls, name: str, graph: KnowledgeGraph) -> Self:
+    def learn(cls, name: str, around: Surroundings) -> Self:
         """Learn the far neighbours that warm items have."""
-        far = far_neighbours(graph)
-        return cls(name, Vocabulary.learn(far.adjacency[~graph.is_cold], far.keys))
+        far = around.far()
+        return cls(name, Vocabulary.learn(far.adjacency[~around.graph.is_cold], far.keys))
 
-    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
+    def encode(self, around: Surroundings, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
         """Give the rows of all items, [items, far neighbours]."""
-        far = far_neighbours(graph)
+        far = around.far()
         return self.vocabulary.encode(far.adjacency, far.keys)
 
 
@@ -187,16 +189,16 @@ class RelatedItemChannel:
         return False
 
     @classmethod
-    def learn(cls, name: str, graph: KnowledgeGraph, relations: tuple[EdgeType, ...]) -> Self:
+    def learn(cls, name: str, around: Surroundings, relations: tuple[EdgeType, ...]) -> Self:
         """Learn the neighbours of warm items that are no hubs."""
-        near = joined_neighbours(graph, relations)
-        warm = near.adjacency[~graph.is_cold]
+        near = around.joined(relations)
+        warm = near.adjacency[~around.graph.is_cold]
         vocabulary = Vocabulary.learn(warm, near.keys, minimum=2, maximum=HUB_EDGES)
         return cls(name, relations, vocabulary, vocabulary.encode(warm, near.keys))
 
-    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
+    def encode(self, around: Surroundings, vectors: TextVectors) -> sparse.csr_array:  # noqa: ARG002
         """Give the rows of all items, [items, warm items]."""
-        near = joined_neighbours(graph, self.relations)
+        near = around.joined(self.relations)
         rows = self.vocabulary.encode(near.adjacency, near.keys)
         return normalise_rows(sparse.csr_array(rows @ self.anchors.T))
 
@@ -222,14 +224,14 @@ class VectorChannel:
         return True
 
     @classmethod
-    def learn(cls, name: str, graph: KnowledgeGraph, vectors: TextVectors) -> Self:
+    def learn(cls, name: str, around: Surroundings, vectors: TextVectors) -> Self:
         """Learn the whitening of the warm items' vectors."""
-        warm = vectors[graph.schema.item][~graph.is_cold]
+        warm = vectors[around.graph.schema.item][~around.graph.is_cold]
         return cls(name, Whitening.learn(warm[warm.any(axis=1)], WHITE_DIMENSIONS))
 
-    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> NDArray[np.float32]:
+    def encode(self, around: Surroundings, vectors: TextVectors) -> NDArray[np.float32]:
         """Give the rows of all items, [items, K]."""
-        return self.whitening.apply(vectors[graph.schema.item])
+        return self.whitening.apply(vectors[around.graph.schema.item])
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,21 +264,21 @@ class NeighbourVectorChannel:
     def learn(
         cls,
         name: str,
-        graph: KnowledgeGraph,
+        around: Surroundings,
         vectors: TextVectors,
         relations: tuple[EdgeType, ...],
     ) -> Self:
         """Learn the whitening of the vectors of the warm items' neighbours."""
-        near = joined_neighbours(graph, relations)
-        warm = near.adjacency[~graph.is_cold]
+        near = around.joined(relations)
+        warm = near.adjacency[~around.graph.is_cold]
         texts = np.concatenate([vectors[node_type] for node_type in near.node_types])
         reached = (np.bincount(warm.indices, minlength=len(near.keys)) > 0) & texts.any(axis=1)
         whitening = Whitening.learn(texts[reached], WHITE_DIMENSIONS)
         return cls(name, relations, Vocabulary.learn(warm, near.keys), whitening)
 
-    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> NDArray[np.float32]:
+    def encode(self, around: Surroundings, vectors: TextVectors) -> NDArray[np.float32]:
         """Give the rows of all items, [items, K]."""
-        near = joined_neighbours(graph, self.relations)
+        near = around.joined(self.relations)
         texts = np.concatenate([vectors[node_type] for node_type in near.node_types])
         white = self.whitening.apply(texts)
         weighted = self.vocabulary.weigh(near.adjacency, near.keys)
@@ -304,12 +306,12 @@ class FeatureChannel:
         return True
 
     @classmethod
-    def learn(cls, name: str, graph: KnowledgeGraph) -> Self:
+    def learn(cls, name: str, around: Surroundings) -> Self:
         """Learn the whitening of the warm items' features; the graph must have some."""
-        warm = _features(graph)[~graph.is_cold]
+        warm = _features(around.graph)[~around.graph.is_cold]
         return cls(name, Whitening.learn(warm[warm.any(axis=1)], WHITE_DIMENSIONS))
 
-    def encode(self, graph: KnowledgeGraph, vectors: TextVectors) -> NDArray[np.float32]:  # noqa: ARG002
+    def encode(self, around: Surroundings, vectors: TextVectors) -> NDArray[np.float32]:  # noqa: ARG002
         """Give the rows of all items, [items, K].
 
         Raises
@@ -317,6 +319,7 @@ class FeatureChannel:
         SourceError
             If the features have another width than those that were learned from.
         """
+        graph = around.graph
         if graph.items.features is None:
             return np.zeros((len(graph.items), self.whitening.projection.shape[1]), np.float32)
         given, learned = graph.items.features.shape[1], len(self.whitening.mean)
@@ -352,44 +355,43 @@ def learn_channels(
     rows : list of Matrix
         For each channel the rows of all items, [items, D].
     """
-    relations = tuple(item_relations(graph))
-    candidates = [*_own_channels(graph, vectors, words=words)]
+    around = Surroundings(graph)
+    relations = around.relations
+    candidates = [*_own_channels(around, vectors, words=words)]
     if relations and hops >= 1:
-        candidates += _near_channels(graph, vectors, relations, words=words)
+        candidates += _near_channels(around, vectors, words=words)
     if relations and hops >= 2:
         candidates += [
-            RelatedItemChannel.learn("related items", graph, relations),
-            FarChannel.learn("far neighbours", graph),
+            RelatedItemChannel.learn("related items", around, relations),
+            FarChannel.learn("far neighbours", around),
         ]
     if len(relations) > 1 and hops >= 1:
         candidates += [
-            NeighbourChannel.learn(f"{h} {r} {t}", graph, ((h, r, t),)) for h, r, t in relations
+            NeighbourChannel.learn(f"{h} {r} {t}", around, ((h, r, t),)) for h, r, t in relations
         ]
-    encoded = [(channel, channel.encode(graph, vectors)) for channel in candidates]
+    encoded = [(channel, channel.encode(around, vectors)) for channel in candidates]
     warm = ~graph.is_cold
     speaking = [(channel, rows) for channel, rows in encoded if _says_something(rows[warm])]
     channels, rows = zip(*(speaking or encoded[:1]), strict=True)
     return list(channels), list(rows)
 
 
-def _own_channels(graph: KnowledgeGraph, vectors: TextVectors, *, words: bool) -> list[Channel]:
+def _own_channels(around: Surroundings, vectors: TextVectors, *, words: bool) -> list[Channel]:
     channels: list[Channel] = []
     if words:
-        channels.append(TermChannel.learn("own words", graph, with_neighbours=False))
-    channels.append(VectorChannel.learn("own text", graph, vectors))
-    if graph.items.features is not None:
-        channels.append(FeatureChannel.learn("features", graph))
+        channels.append(TermChannel.learn("own words", around, with_neighbours=False))
+    channels.append(VectorChannel.learn("own text", around, vectors))
+    if around.graph.items.features is not None:
+        channels.append(FeatureChannel.learn("features", around))
     return channels
 
 
-def _near_channels(
-    graph: KnowledgeGraph, vectors: TextVectors, relations: tuple[EdgeType, ...], *, words: bool
-) -> list[Channel]:
+def _near_channels(around: Surroundings, vectors: TextVectors, *, words: bool) -> list[Channel]:
     channels: list[Channel] = []
     if words:
-        channels.append(TermChannel.learn("words around", graph, with_neighbours=True))
-    channels.append(NeighbourVectorChannel.learn("texts around", graph, vectors, relations))
-    channels.append(NeighbourChannel.learn("neighbours", graph, relations))
+        channels.append(TermChannel.learn("words around", around, with_neighbours=True))
+    channels.append(NeighbourVectorChannel.learn("texts around", around, vectors, around.relations))
+    channels.append(NeighbourChannel.learn("neighbours", around, around.relations))
     return channels
 
 
@@ -447,17 +449,18 @@ def _features(graph: KnowledgeGraph) -> NDArray[np.float32]:
 
 
 def _item_terms(
-    graph: KnowledgeGraph, *, with_neighbours: bool
+    around: Surroundings, *, with_neighbours: bool
 ) -> tuple[sparse.csr_array, pa.StringArray]:
+    graph = around.graph
     if not with_neighbours:
         counts, terms = count_terms(graph.items.texts)
         return dampen(counts), terms
-    near = joined_neighbours(graph, item_relations(graph))
-    around = [
+    near = around.joined(around.relations)
+    texts = [
         pc.utf8_slice_codeunits(graph.nodes[node_type].texts, 0, NEIGHBOUR_CHARACTERS)
         for node_type in near.node_types
     ]
-    counts, terms = count_terms(pa.concat_arrays([graph.items.texts, *around]))
+    counts, terms = count_terms(pa.concat_arrays([graph.items.texts, *texts]))
     own, others = counts[: len(graph.items)], counts[len(graph.items) :]
     edges = near.adjacency.copy()
     edges.data[:] = 1.0

@@ -112,20 +112,21 @@ def joined_neighbours(graph: KnowledgeGraph, edge_types: Iterable[EdgeType]) -> 
     return _side_by_side(graph, by_type)
 
 
-def far_neighbours(graph: KnowledgeGraph) -> Neighbourhood:
+def far_neighbours(graph: KnowledgeGraph, near: Neighbourhood) -> Neighbourhood:
     """Find the nodes two edges away from items, by way of nodes that are no items.
 
     Parameters
     ----------
     graph
         The graph.
+    near
+        The items' neighbours by all relations that bring signal to them.
 
     Returns
     -------
     Neighbourhood
         As :func:`joined_neighbours`; weights are products of the two edges' weights.
     """
-    near = joined_neighbours(graph, item_relations(graph))
     start = dict(zip(near.node_types, _column_blocks(graph, near), strict=True))
     by_type: dict[str, sparse.csr_array] = {}
     for edge_type in graph.edges:
@@ -142,6 +143,31 @@ def far_neighbours(graph: KnowledgeGraph) -> Neighbourhood:
                 known = by_type.get(target)
                 by_type[target] = reached if known is None else known.maximum(reached)
     return _side_by_side(graph, by_type)
+
+
+class Surroundings:
+    """What lies around the items of a graph; what several ask for is put together once.
+
+    Parameters
+    ----------
+    graph
+        The graph.
+    """
+
+    def __init__(self, graph: KnowledgeGraph) -> None:
+        self.graph = graph
+        self.relations = tuple(item_relations(graph))
+        self._joined: dict[tuple[EdgeType, ...], Neighbourhood] = {}
+
+    def joined(self, edge_types: tuple[EdgeType, ...]) -> Neighbourhood:
+        """Put the neighbours by several relations side by side, see :func:`joined_neighbours`."""
+        if edge_types not in self._joined:
+            self._joined[edge_types] = joined_neighbours(self.graph, edge_types)
+        return self._joined[edge_types]
+
+    def far(self) -> Neighbourhood:
+        """Find the nodes two edges away, see :func:`far_neighbours`."""
+        return far_neighbours(self.graph, self.joined(self.relations))
 
 
 def edge_matrix(graph: KnowledgeGraph, edge_type: EdgeType) -> sparse.csr_array:

@@ -26,7 +26,7 @@ from kgrec.model.channels import (
     learn_channels,
     what_comes_along,
 )
-from kgrec.model.neighbours import item_relations
+from kgrec.model.neighbours import Surroundings, item_relations
 from kgrec.schema import GraphSchema, NodeSchema, RelationSchema
 from numpy.typing import NDArray
 
@@ -124,7 +124,7 @@ def test_rows_come_with_the_channels() -> None:
 
 
 def encode(name: str, graph: KnowledgeGraph = BEFORE) -> NDArray[np.float32]:
-    return dense(CHANNELS[name].encode(graph, draw_vectors(graph)))
+    return dense(CHANNELS[name].encode(Surroundings(graph), draw_vectors(graph)))
 
 
 def test_every_channel_that_has_content() -> None:
@@ -156,7 +156,7 @@ def test_rows_are_of_length_one_or_zero(name: str) -> None:
 def test_an_item_that_comes_later_gets_the_row_of_one_that_was_there(name: str) -> None:
     place = ids(AFTER, "film").index("new")
     there = {channel.name: channel for channel in learn_channels(AFTER, draw_vectors(AFTER))[0]}
-    from_the_start = dense(there[name].encode(AFTER, draw_vectors(AFTER)))
+    from_the_start = dense(there[name].encode(Surroundings(AFTER), draw_vectors(AFTER)))
     np.testing.assert_allclose(encode(name, AFTER)[place], from_the_start[place], atol=1e-6)
     others = np.delete(encode(name, AFTER), place, axis=0)
     np.testing.assert_allclose(others, encode(name), atol=1e-6)
@@ -179,7 +179,7 @@ def test_words_around() -> None:
 
 def test_a_long_text_of_a_neighbour_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channels_module, "NEIGHBOUR_CHARACTERS", 3)
-    keys = keys_of(TermChannel.learn("words", BEFORE, with_neighbours=True))
+    keys = keys_of(TermChannel.learn("words", Surroundings(BEFORE), with_neighbours=True))
     assert keys is not None
     assert "scott" not in keys.to_pylist()
 
@@ -210,7 +210,7 @@ def test_related_items_are_those_with_a_common_neighbour() -> None:
 
 def test_hubs_relate_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channels_module, "HUB_EDGES", 2)
-    channel = RelatedItemChannel.learn("related", BEFORE, RELATIONS)
+    channel = RelatedItemChannel.learn("related", Surroundings(BEFORE), RELATIONS)
     assert channel.vocabulary.keys.to_pylist() == ["genre/noir", "person/scott"]
 
 
@@ -228,13 +228,13 @@ def test_features_that_are_missing() -> None:
 
 
 def test_features_of_another_width_are_refused() -> None:
-    channel = FeatureChannel.learn("features", BEFORE)
+    channel = FeatureChannel.learn("features", Surroundings(BEFORE))
     films = BEFORE.items
     wider = np.ones((len(films), 7), np.float32)
     nodes = dict(BEFORE.nodes) | {"film": type(films)(films.ids, films.texts, wider)}
     other = KnowledgeGraph(SCHEMA, nodes, BEFORE.edges, BEFORE.interactions)
     with pytest.raises(SourceError, match=r"7 numbers.*learned from 3"):
-        channel.encode(other, draw_vectors(other))
+        channel.encode(Surroundings(other), draw_vectors(other))
 
 
 def test_a_graph_that_says_nothing_has_one_silent_channel() -> None:
@@ -247,7 +247,7 @@ def test_a_graph_that_says_nothing_has_one_silent_channel() -> None:
     vectors = {kind: np.zeros((len(table), 6), np.float32) for kind, table in graph.nodes.items()}
     (channel,), (rows,) = learn_channels(graph, vectors)
     assert dense(rows).shape == (2, 0)
-    assert dense(channel.encode(graph, vectors)).shape == (2, 0)
+    assert dense(channel.encode(Surroundings(graph), vectors)).shape == (2, 0)
 
 
 def test_hops_and_words_limit_what_reaches_an_item() -> None:
@@ -270,7 +270,7 @@ def test_hops_and_words_limit_what_reaches_an_item() -> None:
 def test_what_items_gather_is_emptied() -> None:
     vectors = draw_vectors(BEFORE)
     channels = list(CHANNELS.values())
-    rows = [channel.encode(BEFORE, vectors) for channel in channels]
+    rows = [channel.encode(Surroundings(BEFORE), vectors) for channel in channels]
     emptied = {
         channel.name: matrix.shape
         for channel, matrix in zip(channels, what_comes_along(channels, rows), strict=True)

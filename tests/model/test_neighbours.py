@@ -9,8 +9,8 @@ import pyarrow as pa
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.model.neighbours import (
     Neighbourhood,
+    Surroundings,
     edge_matrix,
-    far_neighbours,
     item_neighbours,
     item_relations,
     joined_neighbours,
@@ -123,13 +123,13 @@ def test_relations_side_by_side() -> None:
 
 
 def test_two_edges_away() -> None:
-    assert as_edges(far_neighbours(deep_graph())) == {
+    assert as_edges(Surroundings(deep_graph()).far()) == {
         (0, "country/x"): 6,
         (1, "country/x"): 3,
         (1, "country/y"): 1,
         (1, "school/s"): 5,
     }
-    assert far_neighbours(film_graph()).adjacency.shape == (3, 0)
+    assert Surroundings(film_graph()).far().adjacency.shape == (3, 0)
 
 
 def test_no_relations() -> None:
@@ -191,3 +191,13 @@ def test_messages_travel_from_head_to_tail() -> None:
     graph = one_way_graph("forward")
     assert item_relations(graph) == [SEQUEL]
     assert item_neighbours(graph, SEQUEL)[1].toarray().tolist() == [[1, 1], [0, 1]]
+
+
+def test_what_several_ask_for_is_put_together_once() -> None:
+    graph = film_graph()
+    around = Surroundings(graph)
+    first = around.joined(around.relations)
+    assert around.joined(around.relations) is first
+    alone = joined_neighbours(graph, around.relations)
+    np.testing.assert_array_equal(first.adjacency.toarray(), alone.adjacency.toarray())
+    assert first.keys.equals(alone.keys)
