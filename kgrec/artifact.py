@@ -149,6 +149,52 @@ def load_model(folder: str | Path) -> SavedModel:
         ) from error
 
 
+def describe_model(folder: str | Path) -> Facts:
+    """Say how a saved model came about, without loading it; every file is checked.
+
+    Parameters
+    ----------
+    folder
+        Where it was saved.
+
+    Returns
+    -------
+    dict
+        ``format``, ``packages`` (versions it was saved with), ``seed``, ``data`` (hash of the
+        graph's files), ``text_fingerprint``, ``journal_position``, ``validation``, ``config``,
+        ``bytes`` and ``files`` (bytes and SHA-256 of each).
+
+    Raises
+    ------
+    ArtifactError
+        As :func:`load_model`.
+    """
+    place = Path(folder)
+    finish_replacement(place)
+    _check_manifest(place)
+    try:
+        manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+        facts = json.loads((place / MODEL).read_text(encoding="utf-8"))
+        files = manifest["files"]
+        of_graph = [
+            f"{name} {files[name]['sha256']}" for name in sorted(files) if name.startswith(GRAPH)
+        ]
+        return {
+            "format": manifest["version"],
+            "packages": manifest["packages"],
+            "seed": facts["seed"],
+            "data": hashlib.sha256("\n".join(of_graph).encode()).hexdigest(),
+            "text_fingerprint": facts["text_fingerprint"],
+            "journal_position": facts["journal_position"],
+            "validation": facts["validation"],
+            "config": facts["config"],
+            "bytes": sum(file["bytes"] for file in files.values()),
+            "files": files,
+        }
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ArtifactError(f"the model in {place} is broken: {error}; train it again") from error
+
+
 def read_journal_position(folder: Path) -> int | None:
     """Read which changes of a journal a saved model has in it.
 
@@ -250,6 +296,7 @@ def _write(model: SavedModel, folder: Path) -> None:
         "journal_position": model.journal_position,
     }
     (folder / MODEL).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (folder / ARRAYS).chmod((folder / MODEL).stat().st_mode)  # safetensors keeps all others out
     _write_manifest(folder)
 
 
@@ -458,12 +505,22 @@ def _check_manifest(folder: Path) -> None:
         raise ArtifactError(
             f"the model in {folder} is incomplete: {name_ids(missing)} is missing; train it again"
         )
+    links = [name for name in manifest if _is_link(folder, name)]
+    if links:
+        raise ArtifactError(
+            f"the model in {folder} has links in it: {name_ids(links)}; copy the files themselves"
+        )
     altered = [name for name, digest in manifest.items() if _digest(folder / name) != digest]
     if altered:
         raise ArtifactError(
             f"the model in {folder} was altered after it was saved: {name_ids(altered)} differs; "
             "train it again"
         )
+
+
+def _is_link(folder: Path, name: str) -> bool:
+    """Tell whether a file, or a folder on the way to it, lies somewhere else."""
+    return (folder / name).resolve() != folder.resolve() / name
 
 
 def _read_manifest(folder: Path) -> dict[str, str]:

@@ -20,6 +20,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from kgrec.commands.export import export
+from kgrec.commands.inspect import inspect
 from kgrec.commands.options import (
     AsJson,
     ConfigFile,
@@ -98,6 +99,7 @@ app.add_typer(schema_app, name="schema")
 app.command(
     epilog="Example: kgrec export ./shop --schema ./shop_schema --as neo4j-csv --output shop_csv",
 )(export)
+app.command(epilog="Example: kgrec inspect shop.kgrec")(inspect)
 app.command(
     epilog="Example: kgrec sync shop.kgrec bolt://localhost:7687 --schema ./shop_schema",
 )(sync)

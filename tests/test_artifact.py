@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import kgrec
@@ -284,6 +285,43 @@ def test_an_altered_byte(name: str, saved: Path) -> None:
     (saved / name).write_bytes(content)
     with pytest.raises(ArtifactError, match=f"altered after it was saved: '{name}' differs"):
         Recommender.load(saved)
+
+
+@pytest.mark.parametrize("name", ["arrays.safetensors", "graph"])
+def test_a_link_in_place_of_a_file(name: str, saved: Path, tmp_path: Path) -> None:
+    (saved / name).rename(tmp_path / "elsewhere")
+    (saved / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ArtifactError, match="has links in it"):
+        Recommender.load(saved)
+
+
+def test_a_link_to_the_whole_folder(saved: Path, tmp_path: Path, tiny_encoder: TextEncoder) -> None:
+    (tmp_path / "current").symlink_to(saved)
+    assert Recommender.load(tmp_path / "current", encoder=tiny_encoder)
+
+
+def test_all_files_may_be_read_by_whom_the_umask_lets(saved: Path) -> None:
+    modes = {path.stat().st_mode for path in saved.rglob("*") if path.is_file()}
+    assert len(modes) == 1
+
+
+def test_a_description_tells_models_and_data_apart(saved: Path, tmp_path: Path) -> None:
+    facts = artifact.describe_model(saved)
+    assert facts["format"] == 2
+    assert facts["packages"]["torch"] == metadata.version("torch")
+    assert facts["config"]["steps"] == 5
+    assert facts["bytes"] == sum(
+        path.stat().st_size
+        for path in saved.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    )
+    content = bytearray((saved / "arrays.safetensors").read_bytes())
+    content[-1] ^= 1
+    (saved / "arrays.safetensors").write_bytes(content)
+    with pytest.raises(ArtifactError, match="altered"):
+        artifact.describe_model(saved)
+    with pytest.raises(ArtifactError, match="holds no kgrec model"):
+        artifact.describe_model(tmp_path)
 
 
 @pytest.mark.parametrize("name", FILES)
