@@ -383,11 +383,7 @@ def _check_interactions(
             "there is no interaction, so there is nothing to learn from",
             "check the interactions query",
         )
-    if "time" in log.column_names and log["time"].null_count:
-        findings.error(
-            f"the time of the interactions is empty in {_rows(log['time'].null_count)}",
-            "give every interaction a time, or leave the column out",
-        )
+    _check_gaps(log, findings)
     users, items = types[schema.user], types[schema.item]
     _check_ends(log["item"], "item", schema.item, "interactions", types, findings)
     positions = users.find(log["user"])
@@ -411,6 +407,18 @@ def _check_interactions(
         per_user=_quantiles(log["user"]),
         per_item=_quantiles(log["item"]),
     )
+
+
+def _check_gaps(log: pa.Table, findings: _Findings) -> None:
+    gaps = {name: log[name].null_count for name in ("weight", "time") if name in log.column_names}
+    if gaps.get("weight") == len(log):  # never filled: there are no weights
+        del gaps["weight"]
+    for name, count in gaps.items():
+        if count:
+            findings.error(
+                f"the {name} of the interactions is empty in {_rows(count)}",
+                f"give every interaction a {name}, or leave the column out",
+            )
 
 
 def _density(log: pa.Table, users: int, items: int) -> float:

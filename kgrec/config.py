@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,11 @@ class Config(BaseModel):
 
     The defaults are meant to be left alone: what depends on the data (penalties, channel
     weights, the share of cold items) is chosen inside ``fit`` on validation pairs.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown or has a bad value.
 
     Examples
     --------
@@ -74,6 +79,14 @@ class Config(BaseModel):
         "cold items among warm ones; 0 mixes by calibrated probability alone",
     )
 
+    if not TYPE_CHECKING:  # whoever checks types is to see the fields
+
+        def __init__(self, **settings: object) -> None:
+            try:
+                super().__init__(**settings)
+            except ValidationError as error:
+                raise ConfigError(f"the settings are wrong: {_describe(error)}") from error
+
 
 def load_config(path: str | Path) -> Config:
     """Read settings from a TOML file.
@@ -100,10 +113,12 @@ def load_config(path: str | Path) -> Config:
         raise ConfigError(f"the config {path} can't be read: {error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"the config {path} is not valid TOML: {error}") from error
-    except ValidationError as error:
-        faults = "; ".join(
-            f"'{'.'.join(map(str, fault['loc']))}': {fault['msg']}" for fault in error.errors()
-        )
-        raise ConfigError(
-            f"the config {path} is wrong: {faults}; fields are {', '.join(Config.model_fields)}"
-        ) from error
+    except ConfigError as error:
+        raise ConfigError(f"the config {path}: {error}") from error
+
+
+def _describe(error: ValidationError) -> str:
+    faults = "; ".join(
+        f"'{'.'.join(map(str, fault['loc']))}': {fault['msg']}" for fault in error.errors()
+    )
+    return f"{faults}; fields are {', '.join(Config.model_fields)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -47,12 +47,15 @@ class GraphTables:
         Columns ``head``, ``relation``, ``tail`` (string) and optionally ``weight`` (float32).
     interactions
         Columns ``user``, ``item`` (string) and optionally ``weight`` (float32) and
-        ``time`` (int64, seconds since 1970).
+        ``time`` (int64, seconds since 1970), each in all rows or in none.
+    places
+        File or query that a table came from, for errors.
     """
 
     entities: pa.Table
     relations: pa.Table
     interactions: pa.Table
+    places: Mapping[TableName, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,7 +237,8 @@ class KnowledgeGraph:
         ------
         SourceError
             If there are no items, an id occurs twice, a type or relation is not in the schema,
-            an edge or an interaction names a node that is not there, or a number is not finite.
+            an edge or an interaction names a node that is not there, a number is not finite, or
+            some interactions have a weight or a time and others have none.
         """
         entities = conform(tables.entities, "entities")
         relations = conform(tables.relations, "relations")
@@ -244,7 +248,9 @@ class KnowledgeGraph:
             schema.without_source(),
             MappingProxyType(nodes),
             MappingProxyType(build_edges(schema, nodes, relations)),
-            build_interactions(schema, nodes, interactions),
+            build_interactions(
+                schema, nodes, interactions, tables.places.get("interactions", "the interactions")
+            ),
         )
 
     @property
@@ -371,10 +377,7 @@ class KnowledgeGraph:
         old = self.to_tables()
         union = GraphTables(
             *(
-                pa.concat_tables(
-                    [getattr(old, name), conform(getattr(tables, name), name)],
-                    promote_options="default",
-                )
+                join_rows(getattr(old, name), conform(getattr(tables, name), name))
                 for name in COLUMNS
             )
         )
@@ -553,6 +556,43 @@ def conform(table: pa.Table, name: TableName) -> pa.Table:
     return typed
 
 
+def join_rows(old: pa.Table, new: pa.Table) -> pa.Table:
+    """Put rows of one of the three tables below others.
+
+    Parameters
+    ----------
+    old, new
+        Tables that :func:`conform` has seen.
+
+    Returns
+    -------
+    pyarrow.Table
+        Where one of them alone has weights, those of the other are 1.
+
+    Examples
+    --------
+    >>> old = pa.table({"user": ["ada"], "item": ["heat"]})
+    >>> new = pa.table({"user": ["bob"], "item": ["heat"], "weight": [2.0]})
+    >>> join_rows(old, new)["weight"].to_pylist()
+    [1.0, 2.0]
+    """
+    parts = [old, new]
+    if any(map(_has_weights, parts)):
+        ones = (pa.repeat(pa.scalar(1.0, pa.float32()), len(part)) for part in parts)
+        parts = [
+            part if "weight" in part.column_names else part.append_column("weight", one)
+            for part, one in zip(parts, ones, strict=True)
+        ]
+    else:
+        parts = [part.select([n for n in part.column_names if n != "weight"]) for part in parts]
+    return pa.concat_tables(parts, promote_options="default")
+
+
+def _has_weights(rows: pa.Table) -> bool:
+    """Tell whether there are weights: a column that is empty throughout is none."""
+    return "weight" in rows.column_names and rows["weight"].null_count < len(rows)
+
+
 def with_column_types(table: pa.Table, name: TableName) -> pa.Table:
     """Bring a table to its fixed columns and types, whatever its ids are.
 
@@ -695,7 +735,7 @@ def _refuse_empty(values: pa.Array, name: str, column: str) -> None:
         row = pc.index(bad, True).as_py()
         raise SourceError(
             f"the column '{column}' of the table {name} is empty in {_rows(count)}, "
-            f"row {row:,} the first: every row needs one"
+            f"row {row + 1:,} the first: every row needs one"
         )
 
 
@@ -896,7 +936,7 @@ def _edge_ends(
 
 def _finite_weights(rows: pa.Table, place: str) -> NDArray[np.float32] | None:
     # one weight column serves all relations: those that never fill it have no weights
-    if "weight" not in rows.column_names or rows["weight"].null_count == len(rows):
+    if not _has_weights(rows):
         return None
     weight = np.asarray(pc.fill_null(rows["weight"], 1.0), dtype=np.float32)
     if not np.isfinite(weight).all():
@@ -925,7 +965,10 @@ def _merge_edges(
 
 
 def build_interactions(
-    schema: GraphSchema, nodes: Mapping[str, NodeTable], rows: pa.Table
+    schema: GraphSchema,
+    nodes: Mapping[str, NodeTable],
+    rows: pa.Table,
+    place: str = "the interactions",
 ) -> Interactions:
     """Make the interactions of their rows, and check them.
 
@@ -937,6 +980,8 @@ def build_interactions(
         A table a node type.
     rows
         Rows that :func:`conform` has seen.
+    place
+        File or query that they came from.
 
     Returns
     -------
@@ -946,18 +991,17 @@ def build_interactions(
     Raises
     ------
     SourceError
-        If a user or item is not there, a weight is not finite, or some times are missing.
+        If a user or item is not there, a weight is not finite, or some weights or times are
+        missing.
     """
     user = _edge_ends(rows, "user", nodes[schema.user], "interactions", schema.user)
     item = _edge_ends(rows, "item", nodes[schema.item], "interactions", schema.item)
+    if _has_weights(rows):  # an empty rating is no rating of 1
+        _refuse_gaps(rows, "weight", place)
     weight = _finite_weights(rows, "interactions")
     time = None
     if "time" in rows.column_names:
-        if rows["time"].null_count:
-            raise SourceError(
-                f"the time of {rows['time'].null_count:,} interactions is empty: "
-                "give every interaction a time or leave the column out"
-            )
+        _refuse_gaps(rows, "time", place)
         time = np.asarray(rows["time"], dtype=np.int64)
     details = [column for column in (weight, time) if column is not None]
     items = len(nodes[schema.item])
@@ -966,3 +1010,15 @@ def build_interactions(
         return Interactions(user, item, weight, time).select(order_keys(keys, details))
     keys.sort()
     return Interactions(*split_keys(keys, items))
+
+
+def _refuse_gaps(rows: pa.Table, column: str, place: str) -> None:
+    gaps = rows[column].null_count
+    if gaps:
+        row = pc.index(pc.is_null(rows[column]), True).as_py()
+        user, item = (rows[end][row].as_py() for end in ("user", "item"))
+        raise SourceError(
+            f"{place}: the {column} is empty in {gaps:,} of {_rows(len(rows))}, row {row + 1:,} "
+            f"the first (user '{user}', item '{item}'): give every interaction one, leave those "
+            "rows out, or leave out the column"
+        )

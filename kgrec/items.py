@@ -118,7 +118,9 @@ class Interaction(BaseModel):
 
     user: str = Field(min_length=1, description="id of the user, known or new")
     item: str = Field(min_length=1, description="id of the item")
-    weight: float | None = Field(default=None, description="strength, a rating say")
+    weight: float | None = Field(
+        default=None, description="strength, a rating say; 1 by default where others have one"
+    )
     time: int | None = Field(
         default=None, ge=-(2**62), le=2**62, description="seconds since 1970, now by default"
     )
@@ -177,7 +179,8 @@ def log_of(interactions: Iterable[Interaction], *, timed: bool) -> pa.Table:
         "item": pa.array([one.item for one in listed], pa.string()),
     }
     if any(one.weight is not None for one in listed):
-        columns["weight"] = pa.array([one.weight for one in listed], pa.float32())
+        weights = [1.0 if one.weight is None else one.weight for one in listed]
+        columns["weight"] = pa.array(weights, pa.float32())
     if timed:
         now = int(time.time())
         columns["time"] = pa.array(

@@ -15,7 +15,7 @@ from kgrec import datasets
 from kgrec.check import GraphReport, check_tables
 from kgrec.errors import SourceError
 from kgrec.graph import GraphTables, KnowledgeGraph
-from kgrec.schema import GraphSchema
+from kgrec.schema import TABLE_NAMES, GraphSchema
 from kgrec.sources import rdf_tables
 from rich.console import Console
 
@@ -40,11 +40,11 @@ def broken_tables(draw: st.DrawFn) -> GraphTables:
     text, number = pa.string(), pa.float32()
     entity = {"id": text, "type": text, "features": pa.list_(number)}
     edge = {"head": text, "relation": text, "tail": text, "weight": number}
-    log = {"user": text, "item": text, "time": pa.int64()}
+    log = {"user": text, "item": text, "weight": number, "time": pa.int64()}
     entities = draw(st.lists(st.tuples(MAYBE, KINDS, VECTORS), max_size=5))
     relations = draw(st.lists(st.tuples(MAYBE, NAMES, MAYBE, WEIGHTS), max_size=3))
     interactions = draw(
-        st.lists(st.tuples(MAYBE, MAYBE, st.sampled_from([1, 2, None])), max_size=3)
+        st.lists(st.tuples(MAYBE, MAYBE, WEIGHTS, st.sampled_from([1, 2, None])), max_size=3)
     )
     return GraphTables(
         table(entity, list(entities)), table(edge, list(relations)), table(log, list(interactions))
@@ -139,7 +139,7 @@ def test_wrong_columns_are_a_problem_and_no_exception() -> None:
 
 def test_nothing_at_all() -> None:
     nothing = film_tables()
-    empty = GraphTables(*(getattr(nothing, n).slice(0, 0) for n in GraphTables.__slots__))
+    empty = GraphTables(*(getattr(nothing, n).slice(0, 0) for n in TABLE_NAMES))
     found = messages(check_tables(SCHEMA, empty))
     assert "error: there are no items: no entity has the type 'film'" in found
     assert "warning: there is no interaction" in found

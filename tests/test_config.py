@@ -38,6 +38,12 @@ def test_settings_are_frozen() -> None:
         Config().steps = 3
 
 
+def test_a_wrong_setting_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"'hops': .*; 'step': .*; fields are text_model, ") as it:
+        Config(step=3, hops=7)  # type: ignore[call-arg]
+    assert isinstance(it.value.__cause__, ValidationError)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

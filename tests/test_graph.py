@@ -40,7 +40,8 @@ def graph_tables(draw: st.DrawFn) -> GraphTables:
     edge = st.tuples(film, st.just("sequel_of"), film, WEIGHTS)
     if genres:
         edge |= st.tuples(film, st.just("has_genre"), st.sampled_from(genres), WEIGHTS)
-    log = draw(st.lists(st.tuples(IDS, film, WEIGHTS, TIMES), max_size=8))
+    strength = st.floats(-4, 4, width=32) if draw(st.booleans()) else st.none()
+    log = draw(st.lists(st.tuples(IDS, film, strength, TIMES), max_size=8))
     return GraphTables(
         column_table(("id", "type", "text", "features"), entities),
         column_table(("head", "relation", "tail", "weight"), draw(st.lists(edge, max_size=8))),
@@ -217,7 +218,7 @@ def edited(name: str, column: str, row: int, value: object) -> GraphTables:
     ("name", "column", "row", "value", "message"),
     [
         ("entities", "id", 1, "alien", "the entities hold 'alien' of the type film more than once"),
-        ("entities", "id", 1, "", "column 'id' of the table entities is empty in 1 row, row 1"),
+        ("entities", "id", 1, "", "column 'id' of the table entities is empty in 1 row, row 2"),
         ("entities", "id", 1, None, "column 'id' of the table entities is empty"),
         ("entities", "type", 3, "mood", "the type 'mood', which the schema 'films' does not"),
         ("relations", "relation", 0, "has_mood", "relation 'has_mood' is not declared"),
@@ -232,7 +233,7 @@ def edited(name: str, column: str, row: int, value: object) -> GraphTables:
         ("relations", "tail", 3, "scifi", "relation sequel_of the tail is no film: 'scifi'"),
         ("interactions", "item", 0, "noir", "interactions the item is no film: 'noir'"),
         ("interactions", "user", 0, "", "column 'user' of the table interactions is empty"),
-        ("interactions", "time", 0, None, "the time of 1 interactions is empty"),
+        ("interactions", "time", 0, None, "interactions: the time is empty in 1 of 3 rows, row 1 "),
     ],
 )
 def test_names_the_fault(name: str, column: str, row: int, value: object, message: str) -> None:
@@ -261,6 +262,20 @@ def test_names_broken_weights() -> None:
     relations = tables.relations.append_column("weight", pa.array([1.0, np.nan, 1.0, 1.0]))
     with pytest.raises(SourceError, match="weights of the relation has_genre hold NaN"):
         KnowledgeGraph.from_tables(SCHEMA, replace(tables, relations=relations))
+
+
+def test_an_empty_weight_is_no_weight_of_one() -> None:
+    tables = film_tables()
+    gaps = tables.interactions.append_column("weight", pa.array([4.0, None, 2.0]))
+    expected = (
+        r"the weight is empty in 1 of 3 rows, row 2 the first \(user 'bob', item 'alien'\): "
+        "give every interaction one, leave those rows out, or leave out the column"
+    )
+    with pytest.raises(SourceError, match=expected):
+        KnowledgeGraph.from_tables(SCHEMA, replace(tables, interactions=gaps))
+    never = tables.interactions.append_column("weight", pa.nulls(3, pa.float32()))
+    graph = KnowledgeGraph.from_tables(SCHEMA, replace(tables, interactions=never))
+    assert graph == film_graph()
 
 
 def test_no_items() -> None:

@@ -12,7 +12,7 @@ from kgrec.graph import GraphTables
 from kgrec.progress import counted_rows
 from kgrec.schema import TABLE_NAMES, GraphSchema, Language, Query, TableName
 from kgrec.sources._common import empty_table, typed_table
-from kgrec.sources.tables import Table, read_table
+from kgrec.sources.tables import Table, place_of, read_table
 
 RunQuery: TypeAlias = Callable[[Query, Callable[[int], None]], pa.Table]
 """Runs a query, and calls what it is given with the number of rows each time some have come."""
@@ -30,11 +30,14 @@ class QueryPlan:
         Values of their parameters.
     interactions
         The interactions, where no query gives them.
+    places
+        Where each table comes from.
     """
 
     queries: tuple[Query, ...]
     parameters: Mapping[str, object]
     interactions: pa.Table | None
+    places: Mapping[TableName, str]
 
     @classmethod
     def of(
@@ -75,8 +78,11 @@ class QueryPlan:
             "relations": bool(schema.relations),
             "interactions": log is None,
         }
-        queries = (schema.read_query(name, language) for name in TABLE_NAMES if is_wanted[name])
-        return cls(tuple(queries), {**schema.parameters, **(parameters or {})}, log)
+        queries = [schema.read_query(name, language) for name in TABLE_NAMES if is_wanted[name]]
+        places: dict[TableName, str] = {query.table: str(query.path) for query in queries}
+        if interactions is not None:
+            places["interactions"] = place_of(interactions, "interactions")
+        return cls(tuple(queries), {**schema.parameters, **(parameters or {})}, log, places)
 
     def run(self, run_query: RunQuery) -> GraphTables:
         """Run each query and give its rows the types of its table.
@@ -101,4 +107,5 @@ class QueryPlan:
             with counted_rows(f"{query.table} by {query.path.name}") as count:
                 rows = run_query(query, count)
             tables[query.table] = typed_table(query.path, rows, query.table)
-        return GraphTables(**{name: tables.get(name, empty_table(name)) for name in TABLE_NAMES})
+        rows = {name: tables.get(name, empty_table(name)) for name in TABLE_NAMES}
+        return GraphTables(**rows, places=self.places)

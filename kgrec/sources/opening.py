@@ -13,7 +13,7 @@ from kgrec.sources.cypher_file import cypher_file_tables
 from kgrec.sources.neo4j import BOLT_SCHEMES, Auth, Database, neo4j_tables
 from kgrec.sources.rdf import is_rdf, rdf_tables
 from kgrec.sources.sparql import HTTP_SCHEMES, sparql_tables
-from kgrec.sources.tables import Table, has_tables, plain_tables, read_table
+from kgrec.sources.tables import Table, has_tables, place_of, plain_tables, read_table
 from kgrec.storage import is_saved_graph, load_graph
 
 
@@ -144,4 +144,6 @@ def _folder_tables(folder: Path, schema: GraphSchema, interactions: Table | None
         )
     if interactions is None:
         return tables
-    return replace(tables, interactions=read_table(interactions, "interactions"))
+    places = {**tables.places, "interactions": place_of(interactions, "interactions")}
+    log = read_table(interactions, "interactions")
+    return replace(tables, interactions=log, places=places)

@@ -110,7 +110,8 @@ def plain_tables(
         if name not in given:
             raise SourceError(f"the table {name} is missing: give it beside {name_ids(given)}")
     return GraphTables(
-        **{n: read_table(given[n], n) if n in given else empty_table(n) for n in TABLE_NAMES}
+        **{n: read_table(given[n], n) if n in given else empty_table(n) for n in TABLE_NAMES},
+        places={name: place_of(table, name) for name, table in given.items()},
     )
 
 
@@ -172,20 +173,45 @@ def read_table(source: Table, name: TableName) -> pa.Table:
     SourceError
         If a file is missing, empty or malformed, or the columns break the contract.
     """
+    place = place_of(source, name)
     match source:
         case pa.Table():
-            return typed_table(f"the table {name}", source, name)
+            return typed_table(place, source, name)
         case pd.DataFrame():
-            return typed_table(f"the frame {name}", _from_pandas(source, name), name)
+            return typed_table(place, _from_pandas(source, name), name)
         case _:
             path = Path(source)
             with counted_rows(path.name):
-                return typed_table(path, _read_file(path, name), name)
+                return typed_table(place, _read_file(path, name), name)
+
+
+def place_of(source: Table, name: TableName) -> str:
+    """Say where a table lies, for errors.
+
+    Parameters
+    ----------
+    source
+        A file, a pandas frame or an Arrow table.
+    name
+        Which of the three tables it is.
+
+    Returns
+    -------
+    str
+        The path, or what it is in memory.
+    """
+    match source:
+        case pa.Table():
+            return f"the table {name}"
+        case pd.DataFrame():
+            return f"the frame {name}"
+        case _:
+            return str(source)
 
 
 def _from_pandas(frame: pd.DataFrame, name: TableName) -> pa.Table:
     first = list(frame.iloc[0]) if len(frame) else None
-    check_columns(f"the frame {name}", [str(c) for c in frame.columns], name, first)
+    check_columns(place_of(frame, name), [str(c) for c in frame.columns], name, first)
     mixed = [
         column
         for column in COLUMNS[name].required

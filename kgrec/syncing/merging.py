@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kgrec.graph import GraphTables, conform
+from kgrec.graph import GraphTables, conform, join_rows
 from kgrec.schema import TableName
 
 SEPARATOR = "\x1f"
@@ -58,7 +58,7 @@ def _merge(old: pa.Table, new: pa.Table, name: TableName) -> pa.Table:
     if not len(typed):
         return old
     kept = old.filter(pc.invert(pc.is_in(_keys(old, name), value_set=_keys(typed, name))))
-    return pa.concat_tables([kept, typed], promote_options="default")
+    return join_rows(conform(kept, name), typed)
 
 
 def _keys(table: pa.Table, name: TableName) -> pa.Array:

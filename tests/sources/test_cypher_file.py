@@ -100,6 +100,21 @@ def test_names_the_fault(tmp_path: Path, films: Path, query: str, message: str) 
         read_cypher_file(films, schema)
 
 
+def test_names_the_query_that_leaves_weights_empty(tmp_path: Path, films: Path) -> None:
+    log = (
+        "UNWIND [1, 2] AS n RETURN 'ada' AS user, n AS item, "
+        "CASE WHEN n = 1 THEN 4.5 ELSE null END AS weight"
+    )
+    schema = schema_with(
+        tmp_path, "cypher", entities=ENTITIES, relations=RELATIONS, interactions=log
+    )
+    message = (
+        r"/interactions.cypher: the weight is empty in 1 of 2 rows, row 2 the first .*item '2'"
+    )
+    with pytest.raises(SourceError, match=message):
+        read_cypher_file(films, schema)
+
+
 def test_dollar_in_a_string_is_no_parameter(tmp_path: Path, films: Path) -> None:
     query = ENTITIES.replace("f.title", "'a $title' /* $more */") + " // $most"
     log = "MATCH (p:Person)-[:WATCHED]->(f:Film) RETURN p.name AS user, f.key AS item"

@@ -236,3 +236,6 @@ def test_log_from_a_table(tmp_path: Path, schema: GraphSchema) -> None:
     graph = open_graph(tmp_path / "films.ttl", schema, interactions=tmp_path / "log.csv")
     assert graph.cold_items.to_pylist() == ["aliens"]
     assert graph.users.ids.to_pylist() == ["bob"]
+    (tmp_path / "log.csv").write_text("user,item,weight\nbob,heat,\nbob,alien,3\n")
+    with pytest.raises(SourceError, match=r"/log.csv: the weight is empty in 1 of 2 rows, row 1 "):
+        open_graph(tmp_path / "films.ttl", schema, interactions=tmp_path / "log.csv")

@@ -30,9 +30,22 @@ def test_relations_are_optional(tmp_path: Path) -> None:
     assert all(len(edges) == 0 for edges in graph.edges.values())
 
 
+def test_an_empty_rating_is_named(tmp_path: Path) -> None:
+    log = "user,item,weight\nada,alien,4\nbob,heat,\n"
+    folder = write(tmp_path, entities=ENTITIES, interactions=log)
+    message = r"/interactions.csv: the weight is empty in 1 of 2 rows, row 2 the first \(user 'bob'"
+    with pytest.raises(SourceError, match=message):
+        read_tables(folder, SCHEMA)
+    frame = pd.DataFrame({"user": ["ada", "bob"], "item": ["alien"] * 2, "weight": [1.0, None]})
+    with pytest.raises(SourceError, match="the frame interactions: the weight is empty"):
+        read_tables(folder, SCHEMA, interactions=frame)
+    write(tmp_path, interactions="user,item,weight\nada,alien,\nbob,heat,\n")
+    assert read_tables(folder, SCHEMA).interactions.weight is None
+
+
 def test_ids_stay_as_they_look(tmp_path: Path) -> None:
     entities = "id,type,text\n007,film,NA\nNA,film,null\n1e5,film,\nnan,genre,true\n"
-    log = "user,item,weight,time\nnull,007,,2024-01-01\ntrue,NA,0.5,2024-01-02\n"
+    log = "user,item,weight,time\nnull,007,1,2024-01-01\ntrue,NA,0.5,2024-01-02\n"
     graph = read_tables(write(tmp_path, entities=entities, interactions=log), SCHEMA)
     assert graph.items.ids.to_pylist() == ["007", "1e5", "NA"]
     assert graph.items.texts.to_pylist() == ["NA", None, "null"]

@@ -69,6 +69,13 @@ def test_weights_and_times_count() -> None:
     assert diff.interactions == Counts(1, 1)
 
 
+def test_weights_that_one_side_alone_has() -> None:
+    rated = more(interactions={"user": ["cid"], "item": ["heat"], "weight": [4.0], "time": [40]})
+    for old, new in ((film_tables(), rated), (rated, film_tables())):
+        rows = merge_tables(old, new).interactions.to_pylist()
+        assert {row["user"]: row["weight"] for row in rows} == {"ada": 1.0, "bob": 1.0, "cid": 4.0}
+
+
 @given(graph_tables(), graph_tables())
 @settings(max_examples=40, deadline=None)
 def test_a_graph_differs_from_another_or_equals_it(one: GraphTables, other: GraphTables) -> None:
