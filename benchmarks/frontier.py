@@ -133,7 +133,7 @@ def _mean(points: Iterable[Point], key: str) -> float:
 
 
 def draw(found: Mapping[str, Mapping[str, Point]], path: Path) -> None:
-    """Draw the frontier.
+    """Draw the frontier, and beside it the rankers that come near.
 
     Parameters
     ----------
@@ -149,12 +149,13 @@ def draw(found: Mapping[str, Mapping[str, Point]], path: Path) -> None:
     line = [(_mean(r.values(), "cold"), _mean(r.values(), "overall")) for r in swept]
     axes.plot(*zip(*line, strict=True), "o-", color="#1f5fa8", label="kgrec, by cold_tolerance")
     for name, runs in found.items():
-        place = _mean(runs.values(), "cold"), _mean(runs.values(), "overall")
+        cold, overall = _mean(runs.values(), "cold"), _mean(runs.values(), "overall")
         if name.startswith("cold_tolerance"):
-            axes.annotate(name.split()[1], place, xytext=(6, 6), textcoords="offset points")
-        else:
-            axes.plot(*place, "s", color="#a0522d")
-            axes.annotate(name, place, xytext=(6, 4), textcoords="offset points")
+            axes.annotate(name.split()[1], (cold, overall), (6, 6), textcoords="offset points")
+        elif overall > hidden / 2:
+            axes.plot(cold, overall, "s", color="#a0522d")
+            axes.annotate(name, (cold, overall), (8, -4), textcoords="offset points")
+    axes.margins(0.1)
     axes.axhline(hidden, color="grey", linewidth=1, label="cold items hidden")
     limit = (1 - LARGEST_LOSS) * hidden
     axes.axhline(limit, color="grey", linewidth=1, linestyle=":", label="5% below that")

@@ -148,6 +148,79 @@ def change_graph(
     return ChangedGraph(changed, moves[schema.item], same_log, stale)
 
 
+def compare_graphs(old: KnowledgeGraph, new: KnowledgeGraph) -> tuple[Positions, Positions]:
+    """Find the items whose rows may differ between two states of a graph.
+
+    Parameters
+    ----------
+    old, new
+        Graphs of one schema.
+
+    Returns
+    -------
+    moves : ndarray of int64
+        New position of each item of the old graph, -1 for one that is gone.
+    stale : ndarray of int64
+        Positions in the new graph, ascending, of items that are new, that have another text or
+        other features or edges, or whose neighbours have.
+    """
+    moves = {name: new.nodes[name].positions(table.ids) for name, table in old.nodes.items()}
+    rewritten = {
+        name: _rewritten(table, new.nodes[name], moves[name]) for name, table in old.nodes.items()
+    }
+    touched = {
+        (head, relation, tail): _ends_of_changed(
+            _shift(table, moves[head], moves[tail]),
+            new.edges[head, relation, tail],
+            len(new.nodes[tail]),
+        )
+        for (head, relation, tail), table in old.edges.items()
+    }
+    item = new.schema.item
+    is_new = np.ones(len(new.items), bool)
+    is_new[moves[item][moves[item] >= 0]] = False
+    stale = np.zeros(len(new.items), bool)
+    stale[rewritten[item]] = True
+    stale[_stale_items(new, touched, rewritten, np.flatnonzero(is_new))] = True
+    return moves[item], np.flatnonzero(stale)
+
+
+def _rewritten(old: NodeTable, new: NodeTable, moves: Positions) -> Positions:
+    """Find the nodes of both that have another text or other features, in the new one."""
+    kept = np.flatnonzero(moves >= 0)
+    places = moves[kept]
+    before, after = old.texts.take(pa.array(kept)), new.texts.take(pa.array(places))
+    same = np.asarray(pc.fill_null(pc.equal(before, after), False))
+    same |= np.asarray(pc.and_(pc.is_null(before), pc.is_null(after)))
+    if old.features is not None and new.features is not None:
+        if old.features.shape[1] != new.features.shape[1]:
+            return places
+        left, right = old.features[kept], new.features[places]
+        same &= ((left == right) | (np.isnan(left) & np.isnan(right))).all(axis=1)
+    elif old.features is not new.features:
+        return places
+    changed: Positions = places[~same]
+    return changed
+
+
+def _ends_of_changed(old: EdgeTable, new: EdgeTable, tails: int) -> NDArray[np.int64]:
+    """Give the ends of all edges that only one of two tables has, or has so, -1 for one gone."""
+    gone = (old.edge_index < 0).any(axis=0)
+    kept = old.edge_index[:, ~gone]
+    before = kept[0] * tails + kept[1]
+    after = new.edge_index[0] * tails + new.edge_index[1]  # ascending, as edges are sorted
+    place = np.minimum(np.searchsorted(after, before), max(len(after) - 1, 0))
+    is_same = np.zeros(len(before), bool)
+    if len(after):
+        is_same = after[place] == before
+        is_same &= _weights(old)[~gone] == _weights(new)[place]
+    is_other = np.ones(len(after), bool)
+    is_other[place[is_same]] = False
+    return np.concatenate(
+        [old.edge_index[:, gone], kept[:, ~is_same], new.edge_index[:, is_other]], axis=1
+    )
+
+
 def move_histories(histories: sparse.csr_array, change: ChangedGraph) -> sparse.csr_array:
     """Bring histories to the positions and interactions of a changed graph.
 

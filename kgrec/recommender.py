@@ -19,7 +19,14 @@ from scipy import sparse
 from kgrec.artifact import SavedModel, load_model, save_model
 from kgrec.calibration import Mixing
 from kgrec.catalogue import SAMPLE_ITEMS, Catalogue, Head
-from kgrec.changes import ChangedGraph, change_graph, empty_tables, move_histories, without_edges
+from kgrec.changes import (
+    ChangedGraph,
+    change_graph,
+    compare_graphs,
+    empty_tables,
+    move_histories,
+    without_edges,
+)
 from kgrec.config import Config
 from kgrec.errors import ConfigError, NotFittedError, SourceError, UnknownIdError
 from kgrec.explain import Explanation, Subject, explain_item
@@ -204,9 +211,10 @@ class Recommender(Ranker):
         """Rank the items of another state of the graph, without retraining.
 
         What was learned stays: an item's place depends on its text and edges as they are now,
-        under the statistics of the graph that the model was fitted on.  Items that the model
-        learned from and that are gone are neither ranked nor counted in histories.  Who asks
-        meanwhile is answered from the old state or from the new one.
+        under the statistics of the graph that the model was fitted on.  Only items whose texts,
+        features, edges or neighbours differ are computed anew.  Items that the model learned
+        from and that are gone are neither ranked nor counted in histories.  Who asks meanwhile
+        is answered from the old state or from the new one.
 
         Parameters
         ----------
@@ -236,18 +244,27 @@ class Recommender(Ranker):
                     "give a later state of the same graph, or fit a new model"
                 )
             self._check_encoder(state)
-            vectors = self._encode(graph)
-            head = state.catalogue.head
-            around = Surroundings(graph)
-            rows = [channel.encode(around, vectors) for channel in head.network.channels]
-            catalogue = Catalogue.compute(head, core, rows, len(graph.items))
+            moves, stale = compare_graphs(state.graph, graph)
+            stale = np.setdiff1d(stale, core, assume_unique=True)
+            if len(stale) > len(graph.items) // 2:
+                catalogue = self._catalogue_of(graph, core)
+            else:
+                encode = self._text_memory.encode_graph
+                rows = state.row_encoder.encode(graph, stale, encode) if len(stale) else []
+                catalogue = state.catalogue.moved(moves, core, stale, rows, len(graph.items))
             self._state = replace(
                 state,
                 graph=graph,
-                catalogue=catalogue,
+                catalogue=catalogue.compact(),
                 histories=graph.interaction_matrix(),
                 is_cold=graph.is_cold,
             )
+
+    def _catalogue_of(self, graph: KnowledgeGraph, core: NDArray[np.int64]) -> Catalogue:
+        head = self._fitted.catalogue.head
+        vectors, around = self._encode(graph), Surroundings(graph)
+        rows = [channel.encode(around, vectors) for channel in head.network.channels]
+        return Catalogue.compute(head, core, rows, len(graph.items))
 
     def add_items(self, items: Iterable[Item] | GraphTables) -> None:
         """Add items, other entities and edges, and rank the new items at once.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,8 +17,9 @@ from kgrec import Config, Recommender, TextEncoder
 from kgrec.errors import ConfigError, SourceError, UnknownIdError
 from kgrec.graph import KnowledgeGraph
 from kgrec.items import Edge, Item
+from kgrec.model.channels import Matrix
 from kgrec.ranker import UserBatch
-from kgrec.rows import RowEncoder
+from kgrec.rows import EncodeGraph, RowEncoder
 from numpy.typing import NDArray
 
 from tests.live_world import COUNTRIES, FILMS, GENRES, PEOPLE, SCHEMA, WORDS, live_graph
@@ -44,9 +47,17 @@ def scores(ranker: Recommender) -> NDArray[np.float32]:
 
 
 def read_anew(changed: Recommender, fitted: Recommender) -> Recommender:
-    """Give the model the changed graph as if it had been read from a source."""
+    """Give the model the changed graph as read from a source, every item computed anew."""
+    graph = KnowledgeGraph.from_tables(SCHEMA, changed.graph.to_tables())
     other = copy.copy(fitted)
-    other.update(KnowledgeGraph.from_tables(SCHEMA, changed.graph.to_tables()))
+    core = graph.items.positions(fitted._fitted.core_ids)
+    other._state = replace(
+        fitted._fitted,
+        graph=graph,
+        catalogue=fitted._catalogue_of(graph, core),
+        histories=graph.interaction_matrix(),
+        is_cold=graph.is_cold,
+    )
     return other
 
 
@@ -58,6 +69,11 @@ def assert_equal_to_reading_anew(changed: Recommender, fitted: Recommender) -> N
         np.testing.assert_array_equal(table.edge_index, anew.edge_index)
         assert (table.weight is None) == (anew.weight is None)
     np.testing.assert_array_equal(scores(changed), scores(other))
+    updated = copy.copy(fitted)
+    updated.update(other.graph)
+    np.testing.assert_array_equal(scores(updated), scores(other))
+    updated.update(fitted.graph)  # and back
+    np.testing.assert_array_equal(scores(updated), scores(fitted))
     everybody = changed.graph.users.ids.to_pylist()
     pd.testing.assert_frame_equal(
         changed.recommend(everybody, 60), other.recommend(everybody, 60), check_exact=True
@@ -378,3 +394,25 @@ def test_lists_that_explore(own: Recommender) -> None:
     assert lists["cold"].mean() > own.recommend(people, 10)["cold"].mean() + 0.15
     with pytest.raises(ValueError, match="explore is 2"):
         own.recommend("person01", explore=2.0)
+
+
+def test_an_update_computes_what_differs_alone(
+    own: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = copy.copy(own)
+    other.put_items([Item(id="film39", text="song", features=(1.0, 2.0, 3.0))])
+    other.add_items([Item(id="film39b", text="war", edges=genre_edges(1))])
+    encoded: list[list[str]] = []
+    encode = RowEncoder.encode
+
+    def look(
+        self: RowEncoder, graph: KnowledgeGraph, items: NDArray[np.int64], texts: EncodeGraph
+    ) -> list[Matrix]:
+        encoded.append(graph.items.ids.take(pa.array(items)).to_pylist())
+        return encode(self, graph, items, texts)
+
+    monkeypatch.setattr(RowEncoder, "encode", look)
+    own.update(other.graph)
+    assert encoded == [["film39", "film39b"]]
+    own.update(other.graph)
+    assert len(encoded) == 1  # nothing differs
