@@ -95,10 +95,17 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Shared:
-    """What an item shares with the core items, one column a key.
+class SharedContent:
+    """What an item shares with the core items, one column a part.
 
-    ``gains`` [W, T] sum over the columns to the kernel less that of items that share nothing.
+    Parameters
+    ----------
+    gains
+        [W, T]: they sum over the columns to the kernel less that of items that share nothing.
+    channels
+        Of each part the way in which it is shared.
+    keys
+        Of each part a word or ``type/id`` of a node; None for a text or features.
     """
 
     gains: NDArray[np.float64]
@@ -175,7 +182,7 @@ def _content_reasons(
 ) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     catalogue = subject.catalogue
     network = catalogue.head.network
-    shared = _find_shared(subject)
+    shared = find_shared(subject)
     # what each history item makes of being like each core item, [H, W]
     reach = (voices @ network.teacher.numpy()) @ network.inverse.numpy()
     prominence = network.gain([parts.total() for parts in subject.parts]).item()
@@ -198,7 +205,19 @@ def _content_reasons(
     return reasons, paths
 
 
-def _find_shared(subject: Subject) -> _Shared:
+def find_shared(subject: Subject) -> SharedContent:
+    """Take apart what an item outside the core shares with each core item.
+
+    Parameters
+    ----------
+    subject
+        The item, with its parts.
+
+    Returns
+    -------
+    SharedContent
+        A neighbour has one part, in however many channels it speaks.
+    """
     head = subject.catalogue.head
     columns: dict[tuple[str, str | None], NDArray[np.float64]] = {}
     shares = head.network.propagation.shares().tolist()
@@ -212,7 +231,7 @@ def _find_shared(subject: Subject) -> _Shared:
             place = (NEIGHBOURS if isinstance(channel, NEAR) and key else channel.name, key)
             columns[place] = columns[place] + gain if place in columns else gain
     if not columns:
-        return _Shared(np.zeros((head.core_size, 0)), [], [])
+        return SharedContent(np.zeros((head.core_size, 0)), [], [])
     gains = np.stack(list(columns.values()), axis=1)
     sharpness = head.network.propagation.sharpness
     if sharpness:
@@ -220,7 +239,7 @@ def _find_shared(subject: Subject) -> _Shared:
         rise = np.exp(sharpness * (total - 1.0)) - np.exp(-sharpness)
         some = np.abs(total) > SMALL
         gains = gains * np.where(some, rise / np.where(some, total, 1.0), 0.0)[:, None]
-    return _Shared(gains, [name for name, _ in columns], [key for _, key in columns])
+    return SharedContent(gains, [name for name, _ in columns], [key for _, key in columns])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,7 +247,7 @@ class _Describer:
     """Puts a path into words."""
 
     subject: Subject
-    shared: _Shared
+    shared: SharedContent
     reach: Vectors
 
     def __call__(self, row: int, part: int, contribution: float) -> dict[str, object]:

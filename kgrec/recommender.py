@@ -476,6 +476,32 @@ class Recommender(Ranker):
         ValueError
             If both a user and a history are given, or neither.
         """
+        return explain_item(self.subject(item, user=user, history=history), n)
+
+    def subject(
+        self, item: str, *, user: str | None = None, history: Iterable[str] | None = None
+    ) -> Subject:
+        """Give an item as :mod:`kgrec.explain` and :mod:`kgrec.explore` take it apart.
+
+        Parameters
+        ----------
+        item
+            Id of the item.
+        user, history
+            Either the id of a user, or ids of the items that somebody has used.
+
+        Returns
+        -------
+        Subject
+            Of one state of the recommender.
+
+        Raises
+        ------
+        UnknownIdError
+            If the user or an item is not in the graph.
+        ValueError
+            If both a user and a history are given, or neither.
+        """
         self = copy.copy(self)  # one state for the whole answer
         state = self._fitted
         position = int(state.graph.positions(state.graph.schema.item, [item])[0])
@@ -485,8 +511,7 @@ class Recommender(Ranker):
             self._check_encoder(state)
             encode = self._text_memory.encode_graph
             parts = state.row_encoder.take_apart(state.graph, position, encode)
-        subject = Subject(state.graph, state.catalogue, state.mixing, used, position, parts)
-        return explain_item(subject, n)
+        return Subject(state.graph, state.catalogue, state.mixing, used, position, parts)
 
     def score_without(
         self,
