@@ -24,28 +24,13 @@ from kgrec.items import Edge, Item, PutItems
 from kgrec.live import LiveModel
 from kgrec.paths import steps_from
 from kgrec.retrieval import top_products
-from kgrec.schema import GraphSchema, NodeSchema, RelationSchema, load_schema
+from kgrec.schema import load_schema
 from kgrec.sources import read_rdf, read_tables
 from numpy.typing import NDArray
 from scipy import sparse
 
-SCHEMA = GraphSchema(
-    name="shop",
-    user="user",
-    item="item",
-    interaction="used",
-    nodes={
-        "user": NodeSchema(text=False),
-        "item": NodeSchema(),
-        "tag": NodeSchema(),
-        "maker": NodeSchema(),
-    },
-    relations={
-        "tagged": RelationSchema(head="item", tail="tag"),
-        "made_by": RelationSchema(head="item", tail="maker"),
-        "near": RelationSchema(head="tag", tail="tag"),
-    },
-)
+from benchmarks.synthetic import SCHEMA
+
 K = 20
 WRK_SECONDS = 10
 WARM_UP = 20
