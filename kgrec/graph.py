@@ -573,19 +573,21 @@ def join_rows(old: pa.Table, new: pa.Table) -> pa.Table:
     --------
     >>> old = pa.table({"user": ["ada"], "item": ["heat"]})
     >>> new = pa.table({"user": ["bob"], "item": ["heat"], "weight": [2.0]})
-    >>> join_rows(old, new)["weight"].to_pylist()
+    >>> join_rows(old, conform(new, "interactions"))["weight"].to_pylist()
     [1.0, 2.0]
     """
-    parts = [old, new]
+    parts = [part if _has_weights(part) else _without_weights(part) for part in (old, new)]
     if any(map(_has_weights, parts)):
-        ones = (pa.repeat(pa.scalar(1.0, pa.float32()), len(part)) for part in parts)
-        parts = [
-            part if "weight" in part.column_names else part.append_column("weight", one)
-            for part, one in zip(parts, ones, strict=True)
-        ]
-    else:
-        parts = [part.select([n for n in part.column_names if n != "weight"]) for part in parts]
+        parts = [part if _has_weights(part) else _with_ones(part) for part in parts]
     return pa.concat_tables(parts, promote_options="default")
+
+
+def _without_weights(rows: pa.Table) -> pa.Table:
+    return rows.select([name for name in rows.column_names if name != "weight"])
+
+
+def _with_ones(rows: pa.Table) -> pa.Table:
+    return rows.append_column("weight", pa.repeat(pa.scalar(1.0, pa.float32()), len(rows)))
 
 
 def _has_weights(rows: pa.Table) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kgrec.errors import SourceError, UnknownIdError
-from kgrec.graph import GraphTables, KnowledgeGraph, conform, with_column_types
+from kgrec.graph import GraphTables, KnowledgeGraph, conform, join_rows, with_column_types
 
 from tests.films import SCHEMA, film_graph, film_tables
 
@@ -332,3 +332,12 @@ def test_reads_vectors(text: str) -> None:
 def test_reads_weights_as_text() -> None:
     table = pa.table({"user": ["a", "b"], "item": ["c", "c"], "weight": ["0.5", ""]})
     assert with_column_types(table, "interactions")["weight"].to_pylist() == [0.5, None]
+
+
+@pytest.mark.parametrize("weight", [{}, {"weight": pa.nulls(1, pa.float32())}])
+def test_rows_without_weights_below_rows_with_some(weight: dict[str, pa.Array]) -> None:
+    plain = conform(pa.table({"user": ["ada"], "item": ["heat"], **weight}), "interactions")
+    rated = conform(pa.table({"user": ["bob"], "item": ["heat"], "weight": [2.0]}), "interactions")
+    assert join_rows(plain, rated)["weight"].to_pylist() == [1.0, 2.0]
+    assert join_rows(rated, plain)["weight"].to_pylist() == [2.0, 1.0]
+    assert "weight" not in join_rows(plain, plain).column_names
