@@ -28,21 +28,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
+from kgrec.datasets import schema_folder
 from kgrec.errors import KgrecError
-from kgrec.property_graph import NodeFile, load_into_neo4j
-from kgrec.schema import GraphSchema
-from kgrec.sources import neo4j_tables
+from kgrec.property_graph import NodeFile, build_cypher_file, load_into_neo4j
+from kgrec.schema import GraphSchema, load_schema
+from kgrec.sources import neo4j_tables, read_cypher_file, read_neo4j
 
 from benchmarks.bolt_server import BoltServer, running_server
 from benchmarks.faults import SCHEMA, count_kinds, read_broken
 from benchmarks.ingest_run import make_synthetic
-from benchmarks.neo4j_examples import recommendations_graph
+from benchmarks.neo4j_examples import PropertyGraph, recommendations_graph
 from benchmarks.write_back_kills import kill_writers
 
 Result = dict[str, Any]
+Value = TypeVar("Value")
 
 REPEATS = 3
 KILLS = 40
@@ -61,12 +63,12 @@ GROWTH_RUNS = {
 PARTS = ("bolt", "rdf", "growth", "write_back", "faults")
 
 
-def measure_bolt(data: Path, server: BoltServer) -> Result:
+def measure_bolt(data: Path, server: BoltServer, work: Path) -> Result:
     """Read the film graph by kgrec, by the driver into columns, and into a naive frame."""
     source = data / "neo4j-recs"
     if not source.is_dir():
         return {"skipped": f"{source} is not there"}
-    load_into_neo4j(*recommendations_graph(source), server.uri, **server.where)
+    whole = _read_from_both(recommendations_graph(source), server, work / "graph.lbug")
     runs = {
         "kgrec, tables": ("bolt", {"how": "tables"}),
         "kgrec, checked graph": ("bolt", {"how": "graph"}),
@@ -79,9 +81,35 @@ def measure_bolt(data: Path, server: BoltServer) -> Result:
     peer, naive = found["driver into columns"], found["driver, frame of dicts"]
     ours = found["kgrec, tables"]
     return {
+        "whole graph": whole,
         "runs": found,
         "rate against the driver": round(ours["rows_a_second"] / peer["rows_a_second"], 2),
         "memory against the frame": round(ours["peak_mb"] / naive["peak_mb"], 2),
+    }
+
+
+def _read_from_both(data: PropertyGraph, server: BoltServer, file: Path) -> Result:
+    """Load the whole film graph into the server and into a file, and read both by one schema."""
+    schema = load_schema(schema_folder("recommendations"))
+    seconds: dict[str, float] = {}
+
+    def timed(step: str, work: Callable[[], Value]) -> Value:
+        start = time.perf_counter()
+        value = work()
+        seconds[step] = round(time.perf_counter() - start, 2)
+        return value
+
+    timed("into the server", lambda: load_into_neo4j(*data, server.uri, **server.where))
+    timed("into a file", lambda: build_cypher_file(*data, file))
+    served = timed("out of the server", lambda: read_neo4j(server.uri, schema, **server.where))
+    embedded = timed("out of the file", lambda: read_cypher_file(file, schema))
+    return {
+        "seconds": seconds,
+        "equal": served == embedded,
+        "counts": {
+            place: dict(zip(summary["name"], map(int, summary["count"]), strict=True))
+            for place, summary in (("server", served.summary()), ("file", embedded.summary()))
+        },
     }
 
 
@@ -281,7 +309,8 @@ def to_markdown(results: Result) -> str:
     parts = []
     bolt = results["bolt"]
     if "runs" in bolt:
-        parts += ["## Bolt\n", *_rate_table(bolt["runs"], "rows a second of it")]
+        parts += _whole_table(bolt["whole graph"])
+        parts += ["\n## Bolt\n", *_rate_table(bolt["runs"], "rows a second of it")]
         parts.append(
             f"\nkgrec reads {bolt['rate against the driver']} of the driver's rows a second, in "
             f"{bolt['memory against the frame']} of the memory of the frame.\n"
@@ -317,6 +346,19 @@ def to_markdown(results: Result) -> str:
     counts = ", ".join(f"{kind} {count}" for kind, count in broken.items())
     parts.append(f"\n200 broken RDF files and tables: {counts}.")
     return "\n".join(parts) + "\n"
+
+
+def _whole_table(whole: Result) -> list[str]:
+    counts = whole["counts"]
+    lines = ["## Neo4j's film graph, whole\n", "| | server, over Bolt | embedded file |"]
+    lines.append("|---|---:|---:|")
+    for name, count in counts["server"].items():
+        lines.append(f"| {name} | {count:,} | {counts['file'][name]:,} |")
+    seconds = whole["seconds"]
+    lines.append(f"| in, s | {seconds['into the server']} | {seconds['into a file']} |")
+    lines.append(f"| out, s | {seconds['out of the server']} | {seconds['out of the file']} |")
+    lines.append(f"\nThe two graphs are {'equal' if whole['equal'] else 'NOT EQUAL'}.")
+    return lines
 
 
 def _growth_table(growth: Result) -> list[str]:
@@ -370,7 +412,7 @@ def main() -> None:
         (work / "server").mkdir()
         with running_server(work / "server") as server:
             parts: dict[str, Callable[[], Result]] = {
-                "bolt": lambda: measure_bolt(arguments.data, server),
+                "bolt": lambda: measure_bolt(arguments.data, server, work),
                 "rdf": lambda: measure_rdf(arguments.data),
                 "growth": lambda: measure_growth(work),
                 "write_back": lambda: measure_write_back(server),
