@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from selenium import webdriver
 from selenium.common.exceptions import (
     ElementClickInterceptedException,
     StaleElementReferenceException,
+    TimeoutException,
 )
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -39,6 +41,7 @@ FLAGS = (
     "disable-background-networking",
     "disable-component-update",
     "disable-sync",
+    "force-prefers-reduced-motion",
     "window-size=1400,950",
 )
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
@@ -74,15 +77,20 @@ class Page:
 
     def click(self, selector: str, words: str = "") -> None:
         """Click once the element is there and nothing covers it, as somebody would."""
+        covered: list[str] = []
 
         def clicked() -> bool:
             try:
                 self.wait_for(selector, words).click()
-            except ElementClickInterceptedException:
+            except ElementClickInterceptedException as error:
+                covered.append(str(error.msg))
                 return False
             return True
 
-        self.until(clicked, f"a click on {selector} with '{words}'")
+        try:
+            self.until(clicked, f"a click on {selector} with '{words}'")
+        except TimeoutException as error:
+            raise AssertionError(f"{error.msg}: {covered[-1:]}") from error
 
     def search(self, place: str, words: str) -> None:
         """Type words, wait for the list, and take its first entry, all by keyboard."""
@@ -219,6 +227,16 @@ def test_a_history_and_filters(page: Page, service: Service) -> None:
     page.click("#history-chips button", "film12")
     page.wait_for("#list-hint", "film03")
     assert page.errors() == []
+
+
+def test_a_list_stays_closed_after_a_choice(page: Page) -> None:
+    field = page.wait_for("#user-search input")
+    field.send_keys("person0")
+    page.wait_for("#user-search li", "person00")
+    field.send_keys("7", Keys.ENTER)  # chosen while the search for the last letter still waits
+    page.wait_for("#list-hint", "person00")
+    time.sleep(0.6)  # four times what the field waits before it asks
+    assert not page.wait_for("#user-search").find_element(By.TAG_NAME, "ul").is_displayed()
 
 
 def test_a_new_item_and_who_gets_it(page: Page, service: Service) -> None:

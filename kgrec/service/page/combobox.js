@@ -68,7 +68,10 @@ export function makeSearch(place, label, type, chosen) {
     mark();
   }
 
+  // An answer that is still on its way must not open the list again.
   function close() {
+    clearTimeout(timer);
+    latest += 1;
     list.hidden = true;
     nodes = [];
     active = -1;
