@@ -9,11 +9,12 @@ import json
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
     from kgrec.schema import GraphSchema
 
 USER_ERROR = 2
+OWN_ERROR = 1
+INTERRUPTED = 130
 
 
 class CandidateSet(StrEnum):
@@ -76,26 +79,60 @@ class CandidateSet(StrEnum):
 
 
 class _Group(TyperGroup):
-    """Answers an error that kgrec raises on purpose with one line, and no traceback."""
+    """Answers every error with one line, and with the traceback only where it is asked for."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401
         try:
             return super().invoke(ctx)
         except KgrecError as error:
-            print(f"kgrec: {' '.join(str(error).split())}", file=sys.stderr)
-            raise typer.Exit(USER_ERROR) from None
+            _fail(ctx, str(error), USER_ERROR)
+        except BrokenPipeError:
+            raise  # whoever read the output has seen enough, and typer ends quietly
+        except OSError as error:
+            _fail(ctx, _describe_os_error(error), USER_ERROR)
+        except MemoryError:
+            _fail(ctx, "memory is used up: use a larger machine or a smaller graph", USER_ERROR)
+        except KeyboardInterrupt:
+            _fail(ctx, "interrupted", INTERRUPTED)
+
+
+def _fail(ctx: typer.Context, reason: str, code: int) -> NoReturn:
+    _tell(reason, debug=ctx.params["debug"])
+    raise typer.Exit(code) from None
+
+
+def _tell(reason: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print(f"kgrec: {' '.join(reason.split())}", file=sys.stderr)
+
+
+def _describe_os_error(error: OSError) -> str:
+    """Name the file and what the system says of it, without the number of the error."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
 
 
 app = typer.Typer(
     name="kgrec",
     cls=_Group,
-    help="Recommendations of items that nobody has used yet, from your knowledge graph.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
 app.add_typer(schema_app, name="schema")
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="show the traceback of an error beside its reason")
+    ] = False,
+) -> None:
+    """Recommendations of items that nobody has used yet, from your knowledge graph."""
+
+
 app.command(
     epilog="Example: kgrec export ./shop --schema ./shop_schema --as neo4j-csv --output shop_csv",
 )(export)
@@ -346,7 +383,16 @@ app.command(epilog="Example: kgrec serve shop.kgrec --port 8000")(serve)
 
 def main() -> None:
     """Run the command line."""
-    app()
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001  what no command expects is a fault of kgrec
+        debug = "--debug" in sys.argv
+        hint = "" if debug else "; kgrec --debug … shows where"
+        _tell(
+            f"a fault of kgrec, please report it: {type(error).__name__}: {error}{hint}",
+            debug=debug,
+        )
+        sys.exit(OWN_ERROR)
 
 
 def _shape_problems(source: str, shapes: Path, schema: GraphSchema) -> tuple[Problem, ...]:

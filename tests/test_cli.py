@@ -112,6 +112,17 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
 
 
+def run_process(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, after lines that break something."""
+    return subprocess.run(  # noqa: S603  our own command line
+        [sys.executable, "-c", f"{before}\nfrom kgrec.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+
+
 def run_json(*arguments: str) -> Any:  # noqa: ANN401  whatever JSON holds
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.output
@@ -144,18 +155,44 @@ def test_help_has_an_example(command: str) -> None:
     ],
 )
 def test_exit_codes_of_the_process(arguments: list[str], code: int, expected: str) -> None:
-    done = subprocess.run(  # noqa: S603  our own command line
-        [sys.executable, "-m", "kgrec.cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"COLUMNS": "200"},
-    )
+    done = run_process(*arguments)
     assert done.returncode == code
     assert expected in (done.stderr if code else done.stdout)
     assert "Traceback" not in done.stderr
     if done.stderr.startswith("kgrec: "):
         assert done.stderr.count("\n") == 1
+
+
+def test_the_traceback_is_shown_on_demand() -> None:
+    done = run_process("--debug", "check", "nowhere", "--schema", "debian")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("kgrec: nowhere is missing")
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "expected"),
+    [
+        ("OSError(28, 'No space left on device', 'shop/a')", 2, "shop/a: No space left on device"),
+        ("MemoryError()", 2, "memory is used up"),
+        ("KeyboardInterrupt()", 130, "interrupted"),
+        (
+            "ZeroDivisionError('by zero')",
+            1,
+            "a fault of kgrec, please report it: ZeroDivisionError",
+        ),
+    ],
+)
+def test_unexpected_errors_are_one_line(raised: str, code: int, expected: str) -> None:
+    broken = f"""
+import kgrec.artifact
+def fail(folder): raise {raised}
+kgrec.artifact.describe_model = fail
+"""
+    done = run_process("inspect", "shop.kgrec", before=broken)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith(f"kgrec: {expected}")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("wrong", [["nonsense"], ["check", "x", "--unknown"], ["train", "x"]])
