@@ -1,0 +1,159 @@
+"""A picture of a neighbourhood to move, zoom and search in, for notebooks and browsers."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import networkx as nx
+    from neo4j_viz import Node, Relationship
+
+HEIGHT = 600  # pixels
+ITEM_SIZE, NODE_SIZE = 40, 22  # pixels, radius of the item and of what is around it
+WIDTH, WIDEST = 1.0, 8.0  # pixels, of an edge without and with the greatest share
+COLD = "#d95f02"
+EDGE, NEGATIVE = "#a5abb6", "#c0392b"
+PALETTE = (
+    "#4c8eda", "#57b894", "#c990c0", "#f0c04c", "#8dcce8", "#9a8f7a", "#b5a0e0", "#7aa874",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A page that holds a picture and all it needs: it asks nothing of other hosts.
+
+    In a notebook it shows itself.
+
+    Parameters
+    ----------
+    page
+        The HTML document.
+    """
+
+    page: str
+
+    def save(self, file: str | Path) -> None:
+        """Write the page into a file for browsers.
+
+        Parameters
+        ----------
+        file
+            Where to.
+        """
+        Path(file).write_text(self.page, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        """Give the page in a frame of its own, so that pictures of one notebook do not mix."""
+        return (
+            f'<iframe title="A neighbourhood in the graph" srcdoc="{html.escape(self.page)}" '
+            f'style="width:100%;height:{HEIGHT + 20}px;border:0"></iframe>'
+        )
+
+
+def show(neighbourhood: nx.MultiDiGraph) -> Picture:
+    """Draw a neighbourhood to look around in.
+
+    Parameters
+    ----------
+    neighbourhood
+        As :func:`kgrec.explore.neighbourhood` gives it.
+
+    Returns
+    -------
+    Picture
+        The item is the large node; colours are node types, and cold items have one of their own.
+        The greater the absolute share of an edge, the wider it is; a negative share is red.
+        A click on a node or an edge shows its text, score, weight and share.
+
+    Raises
+    ------
+    ImportError
+        If neo4j-viz is not installed.
+    """
+    try:
+        from neo4j_viz import VisualizationGraph
+    except ImportError as error:
+        raise ImportError(
+            "pictures to move in need neo4j-viz: pip install 'kgrec[interactive]'"
+        ) from error
+    colors = _choose_colors(neighbourhood)
+    graph = VisualizationGraph(_nodes(neighbourhood, colors), _relationships(neighbourhood))
+    graph.set_legend(nodes=list(colors.items()))
+    return Picture(str(graph.render(height=f"{HEIGHT}px", theme="light").data))
+
+
+def _kind(values: Mapping[str, object]) -> str:
+    return f"{values['type']}, cold" if values["cold"] else str(values["type"])
+
+
+def _choose_colors(neighbourhood: nx.MultiDiGraph) -> dict[str, str]:
+    """Give each type a colour, the commonest first, and cold items the one of theirs."""
+    values = [values for _, values in neighbourhood.nodes(data=True)]
+    types = sorted({str(one["type"]) for one in values})
+    colors = {kind: PALETTE[place % len(PALETTE)] for place, kind in enumerate(types)}
+    shown = {_kind(one) for one in values}
+    return {kind: colors.get(kind, COLD) for kind in sorted(shown)}
+
+
+def _nodes(neighbourhood: nx.MultiDiGraph, colors: Mapping[str, str]) -> list[Node]:
+    from neo4j_viz import Node
+
+    return [
+        Node(  # type: ignore[call-arg]  # mypy sees no default in Field(None, …)
+            id=_key(node),
+            caption=node[1],
+            size=ITEM_SIZE if values["hop"] == 0 else NODE_SIZE,
+            color=colors[_kind(values)],
+            properties=_known({**values, "type": _kind(values)}),
+        )
+        for node, values in neighbourhood.nodes(data=True)
+    ]
+
+
+def _relationships(neighbourhood: nx.MultiDiGraph) -> list[Relationship]:
+    from neo4j_viz import Relationship
+
+    edges = [
+        (head, tail, relation, values, _share(values))
+        for head, tail, relation, values in neighbourhood.edges(keys=True, data=True)
+    ]
+    greatest = max((abs(share) for *_, share in edges), default=0.0) or 1.0
+    return [
+        Relationship(  # type: ignore[call-arg]
+            id=str(place),
+            source=_key(head),
+            target=_key(tail),
+            caption=relation,
+            width=WIDTH + (WIDEST - WIDTH) * abs(share) / greatest,
+            color=NEGATIVE if share < 0 else EDGE,
+            properties=_known(values),
+        )
+        for place, (head, tail, relation, values, share) in enumerate(edges)
+    ]
+
+
+def _share(values: Mapping[str, float]) -> float:
+    """Give the share of an edge, 0 where it is not known."""
+    share = values.get("share", 0.0)
+    return share if math.isfinite(share) else 0.0
+
+
+def _key(node: tuple[str, str]) -> str:
+    return f"{node[0]}/{node[1]}"
+
+
+def _known(values: Mapping[str, object]) -> dict[str, object]:
+    """Leave out what is not known, and give plain numbers with the digits that say something."""
+    plain: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, float):
+            if math.isfinite(value):
+                plain[name] = float(f"{value:.4g}")
+        elif value is not None:
+            plain[name] = value
+    return plain

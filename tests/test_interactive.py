@@ -1,0 +1,99 @@
+"""Pictures to move in: what they say, and that a real browser draws them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import pytest
+from kgrec.interactive import COLD, ITEM_SIZE, NEGATIVE, NODE_SIZE, WIDEST, WIDTH, Picture, show
+from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.browser import needs_browser, open_browser
+
+EVIL = "</script><script>document.title = 'broken in'</script>"
+
+
+@pytest.fixture
+def around() -> nx.MultiDiGraph:
+    """Make a cold film, a warm one with text that looks like a script, and a genre."""
+    graph = nx.MultiDiGraph()
+    for kind, name, hop, cold, text in (
+        ("film", "jaws", 0, True, "a shark"),
+        ("genre", "fear", 1, False, None),
+        ("film", "alien", 2, False, EVIL),
+    ):
+        graph.add_node((kind, name), type=kind, id=name, text=text, hop=hop, cold=cold, score=0.5)
+    jaws, fear, alien = graph
+    graph.add_edge(jaws, fear, "of", relation="of", weight=1.0, share=0.4)
+    graph.add_edge(alien, fear, "of", relation="of", weight=1.0, share=-0.2)
+    graph.add_edge(alien, jaws, "like", relation="like", weight=1.0, share=float("nan"))
+    return graph
+
+
+def data_of(picture: Picture) -> Any:  # noqa: ANN401  whatever JSON holds
+    found = re.search(
+        r'<script type="application/json" id="neo4j-viz-data">(.*?)</script>', picture.page
+    )
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_nodes_say_what_they_are(around: nx.MultiDiGraph) -> None:
+    jaws, fear, alien = data_of(show(around))["nodes"]
+    assert (jaws["caption"], jaws["size"], jaws["color"]) == ("jaws", ITEM_SIZE, COLD)
+    assert jaws["properties"]["type"] == "film, cold"
+    assert "text" not in fear["properties"]
+    assert alien["properties"]["text"] == EVIL
+    assert alien["size"] == NODE_SIZE
+    assert len({one["color"] for one in (jaws, fear, alien)}) == 3
+
+
+def test_wide_edges_carry_much(around: nx.MultiDiGraph) -> None:
+    good, bad, unknown = data_of(show(around))["relationships"]
+    assert good["width"] == WIDEST
+    assert bad["width"] == pytest.approx((WIDTH + WIDEST) / 2)
+    assert bad["color"] == NEGATIVE != good["color"]
+    assert unknown["width"] == WIDTH
+    assert "share" not in unknown["properties"]
+
+
+def canvases(driver: webdriver.Chrome) -> int:
+    """Count the pictures drawn in the frame where the browser is."""
+    return int(driver.execute_script("return document.querySelectorAll('canvas').length"))
+
+
+@needs_browser
+def test_a_browser_draws_two_pictures_side_by_side(around: nx.MultiDiGraph, tmp_path: Path) -> None:
+    genre = around.subgraph([("genre", "fear")])
+    frames = show(around)._repr_html_() + show(genre)._repr_html_()
+    page = tmp_path / "notebook.html"
+    page.write_text(f"<!doctype html><title>notebook</title>{frames}", encoding="utf-8")
+    with open_browser(tmp_path / "profile") as driver:
+        driver.get(page.as_uri())
+        for number, expected in enumerate(("film, cold", "genre")):
+            driver.switch_to.frame(number)
+            WebDriverWait(driver, 20).until(canvases)
+            legend = driver.execute_script("return document.body.innerText")
+            assert expected in legend
+            assert ("film" in legend) == (number == 0)
+            assert not driver.execute_script(
+                "return performance.getEntriesByType('resource')"
+                ".filter(e => e.name.startsWith('http')).length"
+            )
+            driver.switch_to.default_content()
+        assert driver.title == "notebook"
+        assert driver.get_log("browser") == []  # type: ignore[no-untyped-call]
+
+
+@needs_browser
+def test_a_saved_picture_opens(around: nx.MultiDiGraph, tmp_path: Path) -> None:
+    show(around).save(tmp_path / "picture.html")
+    with open_browser(tmp_path / "profile") as driver:
+        driver.get((tmp_path / "picture.html").as_uri())
+        WebDriverWait(driver, 20).until(canvases)
+        assert driver.title != "broken in"
