@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from kgrec.errors import SourceError, UnknownIdError, name_ids
+from kgrec.notebook import card
 from kgrec.pairs import is_first, order_keys, pair_keys, split_keys
 from kgrec.schema import COLUMNS, GraphSchema, TableName
 
@@ -478,12 +479,30 @@ class KnowledgeGraph:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
+        return f"KnowledgeGraph({self.schema.name!r}, {self._summary()})"
+
+    def _repr_html_(self) -> str:
+        """Tabulate nodes and edges by type, for notebooks."""
+        nodes = pd.DataFrame(
+            {
+                "nodes": list(self.nodes),
+                "count": [len(table) for table in self.nodes.values()],
+                "with text": [len(table) - table.texts.null_count for table in self.nodes.values()],
+            }
+        )
+        edges = pd.DataFrame(
+            [(*names, len(table)) for names, table in self.edges.items()],
+            columns=["head", "relation", "tail", "count"],
+        )
+        return card(self.schema.name, self._summary(), nodes, edges)
+
+    def _summary(self) -> str:
         edges = sum(len(table) for table in self.edges.values())
         return (
-            f"KnowledgeGraph({self.schema.name!r}, {len(self.users):,} users, "
+            f"{len(self.users):,} users, "
             f"{len(self.items):,} items ({int(self.is_cold.sum()):,} cold), "
             f"{sum(len(table) for table in self.nodes.values()):,} nodes, {edges:,} edges, "
-            f"{len(self.interactions):,} interactions)"
+            f"{len(self.interactions):,} interactions"
         )
 
     def _entities(self) -> pa.Table:

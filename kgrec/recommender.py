@@ -45,6 +45,7 @@ from kgrec.items import (
 )
 from kgrec.model.channels import Matrix, TextVectors, learn_channels
 from kgrec.model.neighbours import Surroundings
+from kgrec.notebook import card
 from kgrec.ranker import Ranker, UserBatch
 from kgrec.retrieval import top_k
 from kgrec.rows import RowEncoder, RowParts
@@ -111,6 +112,15 @@ class Recommender(Ranker):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._changing = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Recommender({self._state.graph!r})" if self._state else "Recommender(not fitted)"
+
+    def _repr_html_(self) -> str:
+        """Say what the model ranks, and how it weighs what is known of items, for notebooks."""
+        if self._state is None:
+            return card(self.name, "not fitted yet: call fit(graph)")
+        return card(self.name, f"ranks the items of {self.graph!r}", _shares(self._state))
 
     @property
     def name(self) -> str:
@@ -828,6 +838,13 @@ def _known(facts: dict[str, object]) -> dict[str, object]:
         name: None if isinstance(value, float) and np.isnan(value) else value
         for name, value in facts.items()
     }
+
+
+def _shares(state: _State) -> pd.DataFrame:
+    """Tabulate what share of an item's kernel each channel has, the greatest first."""
+    cold: Any = state.validation["cold"]
+    rows = sorted(cold["shares"].items(), key=lambda row: -row[1])
+    return pd.DataFrame(rows, columns=["known of an item", "share"])
 
 
 def _describe(fit: Fit) -> dict[str, object]:

@@ -98,6 +98,13 @@ def test_known_graph() -> None:
     assert "2 users, 3 items (1 cold)" in repr(graph)
 
 
+def test_a_notebook_shows_types_and_counts() -> None:
+    shown = "".join(film_graph()._repr_html_().split())
+    assert "2users,3items(1cold)" in shown
+    assert "<td>film</td><td>3</td>" in shown
+    assert "<td>film</td><td>sequel_of</td><td>film</td><td>1</td>" in shown
+
+
 def test_summary_counts() -> None:
     counts = film_graph().summary().set_index("name")["count"].to_dict()
     assert counts["film"] == 3

@@ -39,6 +39,18 @@ def own(tiny_encoder: TextEncoder) -> Recommender:
     return Recommender(CONFIG, encoder=tiny_encoder).fit(checkerboard(), seed=3)
 
 
+def test_a_notebook_shows_what_the_model_is(fitted: Recommender) -> None:
+    assert "not fitted yet" in Recommender()._repr_html_()
+    assert repr(Recommender()) == "Recommender(not fitted)"
+    assert repr(fitted.graph) in repr(fitted)
+    shown = fitted._repr_html_()
+    shares = fitted.validation["cold"]["shares"]  # type: ignore[index]
+    places = [shown.index(f"<td>{name}</td>") for name in shares]
+    assert [shares[name] for _, name in sorted(zip(places, shares, strict=True))] == sorted(
+        shares.values(), reverse=True
+    )
+
+
 def all_scores(ranker: Recommender) -> NDArray[np.float32]:
     return ranker._score(UserBatch(ranker.histories))
 

@@ -19,6 +19,7 @@ from scipy import sparse, stats
 from kgrec.errors import SourceError, UnknownIdError, name_ids
 from kgrec.evaluation import metrics
 from kgrec.graph import Interactions, KnowledgeGraph
+from kgrec.notebook import card
 from kgrec.ranker import Ranker
 
 Candidates: TypeAlias = Literal["cold", "warm", "all"]
@@ -124,6 +125,14 @@ class EvaluationReport:
             rows.append((name, int(k), *_interval(values, self.confidence), len(values)))
         rows += [("coverage", k, c, np.nan, np.nan, self.users) for k, c in self.coverage.items()]
         return pd.DataFrame(rows, columns=["metric", "k", "mean", "low", "high", "users"])
+
+    def _repr_html_(self) -> str:
+        """Tabulate the means with their intervals, for notebooks."""
+        line = (
+            f"{self.candidate_count:,} candidates ({self.candidates}) ranked for {self.users:,} "
+            f"users, {self.confidence:.0%} intervals over them"
+        )
+        return card(self.ranker, line, self.to_frame())
 
     def to_dict(self) -> dict[str, object]:
         """Give the report as plain values, ready for JSON.

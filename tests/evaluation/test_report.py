@@ -36,6 +36,12 @@ def test_cold_candidates() -> None:
     assert report.coverage == {1: 1 / 3, 2: 2 / 3}
 
 
+def test_a_notebook_shows_means_and_intervals() -> None:
+    shown = "".join(evaluate(ranker(), TEST, k=[1])._repr_html_().split())
+    assert "3candidates(cold)rankedfor2users,95%intervals" in shown
+    assert "<td>hit_rate</td><td>1</td><td>0.5000</td>" in shown
+
+
 def test_warm_candidates_leave_the_seen_out() -> None:
     report = evaluate(ranker(), TEST, candidates="warm", k=[1])
     assert report.per_user["user"].tolist() == ["ada"]
