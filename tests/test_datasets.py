@@ -33,3 +33,9 @@ def test_schema_and_data_fit(debian_schema: GraphSchema, debian_cypher_path: Pat
     texts = {name: table.texts.null_count for name, table in graph.nodes.items()}
     assert texts.pop("project") == 1046
     assert set(texts.values()) == {0}
+
+
+def test_results_can_be_written_back_to_the_debian_graph(debian_schema: GraphSchema) -> None:
+    user, item = (debian_schema.nodes[kind] for kind in (debian_schema.user, debian_schema.item))
+    assert (user.label, user.key) == ("Project", "name")
+    assert (item.label, item.key) == ("Package", "name")
