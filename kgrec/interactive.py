@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ class Picture:
         The HTML document.
     """
 
-    page: str
+    page: str = field(repr=False)
 
     def save(self, file: str | Path) -> None:
         """Write the page into a file for browsers.
@@ -92,7 +92,7 @@ def _kind(values: Mapping[str, object]) -> str:
 
 
 def _choose_colors(neighbourhood: nx.MultiDiGraph) -> dict[str, str]:
-    """Give each type a colour, the commonest first, and cold items the one of theirs."""
+    """Give each type a colour in the order of their names, and cold items the one of theirs."""
     values = [values for _, values in neighbourhood.nodes(data=True)]
     types = sorted({str(one["type"]) for one in values})
     colors = {kind: PALETTE[place % len(PALETTE)] for place, kind in enumerate(types)}

@@ -53,6 +53,10 @@ def test_nodes_say_what_they_are(around: nx.MultiDiGraph) -> None:
     assert len({one["color"] for one in (jaws, fear, alien)}) == 3
 
 
+def test_a_terminal_is_spared_the_page(around: nx.MultiDiGraph) -> None:
+    assert repr(show(around)) == "Picture()"
+
+
 def test_wide_edges_carry_much(around: nx.MultiDiGraph) -> None:
     good, bad, unknown = data_of(show(around))["relationships"]
     assert good["width"] == WIDEST
