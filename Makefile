@@ -11,7 +11,7 @@ NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection te
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-neo4j lint format bench-quality bench-message-passing bench-new-users bench-frontier \
-	bench-ingest bench-serve bench-rating bench-scale test-lowest clean
+	bench-ingest bench-serve bench-explore bench-rating bench-scale test-lowest clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench-serve: $(VENV)/installed-test  ## measure how fast kgrec serves and takes 
 
 bench-scale: $(VENV)/installed-test  ## measure how time and memory grow up to a million items
 	$(BIN)/python -m benchmarks.scale
+
+bench-explore: $(VENV)/installed-test  ## measure whether the shares of edges are right, and how fast a hub is shown
+	$(BIN)/python -m benchmarks.explore
 
 bench-rating: $(VENV)/installed-test $(VENV)/installed-bench  ## measure how well ratings are predicted
 	$(BIN)/python -m benchmarks.rating $(if $(DATA),--data $(DATA))
