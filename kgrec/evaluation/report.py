@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -73,7 +73,7 @@ class EvaluationReport:
     candidates: Candidates
     k: tuple[int, ...]
     confidence: float
-    per_user: pd.DataFrame
+    per_user: pd.DataFrame = field(repr=False)
     coverage: Mapping[int, float]
     candidate_count: int
     users_without_history: int

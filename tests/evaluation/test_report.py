@@ -37,6 +37,7 @@ def test_cold_candidates() -> None:
 
 
 def test_a_notebook_shows_means_and_intervals() -> None:
+    assert "per_user" not in repr(evaluate(ranker(), TEST, k=[1]))
     shown = "".join(evaluate(ranker(), TEST, k=[1])._repr_html_().split())
     assert "3candidates(cold)rankedfor2users,95%intervals" in shown
     assert "<td>hit_rate</td><td>1</td><td>0.5000</td>" in shown
