@@ -114,8 +114,10 @@ def run(*arguments: str) -> Result:
 
 def run_process(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, after lines that break something."""
+    broken = ["-c", f"{before}\nfrom kgrec.cli import main; main()"]
+    how = broken if before else ["-m", "kgrec.cli"]
     return subprocess.run(  # noqa: S603  our own command line
-        [sys.executable, "-c", f"{before}\nfrom kgrec.cli import main; main()", *arguments],
+        [sys.executable, *how, *arguments],
         capture_output=True,
         text=True,
         check=False,
