@@ -126,14 +126,7 @@ class Head:
             sparse.csr_array(rows.T) if sparse.issparse(rows) else np.ascontiguousarray(rows.T)
             for rows in core_rows
         )
-        # of one layout, for the rounding of a product depends on it
-        laid_out = replace(
-            network,
-            core_weights=network.core_weights.contiguous(),
-            teacher=network.teacher.contiguous(),
-            inverse=network.inverse.contiguous(),
-        )
-        return cls(laid_out, anchors, typical)
+        return cls(network, anchors, typical)
 
     def compressed(self, rows: Sequence[Matrix]) -> Self:
         """Write columns over their principal components.

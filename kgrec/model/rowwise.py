@@ -13,7 +13,8 @@ def multiply_rows(rows: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDA
 
     A matrix product rounds by its shape: another number of rows takes other kernels.  Here rows
     go through in groups of eight, the last one filled up with zeros, so that an item that
-    arrives alone gets the very vector that it would have had in a catalogue of a million.
+    arrives alone gets the very vector that it would have had in a catalogue of a million.  The
+    layout of the matrix counts as well, so another one than row by row costs a copy.
 
     Parameters
     ----------
@@ -42,6 +43,6 @@ def multiply_rows(rows: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDA
     else:
         padded = np.zeros((groups * ROWS, width), np.float32)
         padded[:count] = rows
-    product = padded.reshape(groups, ROWS, width) @ matrix
+    product = padded.reshape(groups, ROWS, width) @ np.ascontiguousarray(matrix)
     result: NDArray[np.float32] = product.reshape(groups * ROWS, matrix.shape[1])[:count]
     return result
