@@ -287,14 +287,14 @@ class NeighbourVectorChannel:
 
 @dataclass(frozen=True, slots=True)
 class FeatureChannel:
-    """Numeric features of the items (image, audio, measurements), whitened.
+    """Numeric features of the items (image, audio, measurements), whitened or standardised.
 
     Parameters
     ----------
     name
         Name of the channel.
     whitening
-        Whitening of the warm items' features.
+        Whitening of the warm items' features, or their standardisation.
     """
 
     name: str
@@ -306,10 +306,13 @@ class FeatureChannel:
         return True
 
     @classmethod
-    def learn(cls, name: str, around: Surroundings) -> Self:
+    def learn(cls, name: str, around: Surroundings, *, whiten: bool) -> Self:
         """Learn the whitening of the warm items' features; the graph must have some."""
         warm = _features(around.graph)[~around.graph.is_cold]
-        return cls(name, Whitening.learn(warm[warm.any(axis=1)], WHITE_DIMENSIONS))
+        known = warm[warm.any(axis=1)]
+        if not whiten:
+            return cls(name, Whitening.standardise(known))
+        return cls(name, Whitening.learn(known, WHITE_DIMENSIONS))
 
     def encode(self, around: Surroundings, vectors: TextVectors) -> NDArray[np.float32]:  # noqa: ARG002
         """Give the rows of all items, [items, K].
@@ -382,7 +385,8 @@ def _own_channels(around: Surroundings, vectors: TextVectors, *, words: bool) ->
         channels.append(TermChannel.learn("own words", around, with_neighbours=False))
     channels.append(VectorChannel.learn("own text", around, vectors))
     if around.graph.items.features is not None:
-        channels.append(FeatureChannel.learn("features", around))
+        channels.append(FeatureChannel.learn("features", around, whiten=True))
+        channels.append(FeatureChannel.learn("plain features", around, whiten=False))
     return channels
 
 

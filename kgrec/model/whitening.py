@@ -46,8 +46,31 @@ class Whitening:
         values, directions = np.linalg.eigh(centred.T @ centred / max(len(vectors), 1))
         order = np.argsort(values)[::-1][: max(0, min(dimensions, len(vectors) - 1))]
         order = order[values[order] > 1e-9 * max(values.max(), 1e-30)]
-        projection = directions[:, order] / np.sqrt(values[order])
-        return cls(mean.astype(np.float32), projection.astype(np.float32))
+        projection = np.ascontiguousarray(directions[:, order] / np.sqrt(values[order]), np.float32)
+        return cls(mean.astype(np.float32), projection)
+
+    @classmethod
+    def standardise(cls, vectors: NDArray[np.float32]) -> Whitening:
+        """Learn to scale each number by its spread alone, and to rotate nothing.
+
+        Whitening makes all directions count alike.  Where there are about as many directions as
+        vectors, most of them are noise, and drown the few that say something.
+
+        Parameters
+        ----------
+        vectors
+            [N, D].
+
+        Returns
+        -------
+        Whitening
+            With D columns; those of numbers that never change are zero.
+        """
+        mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1])
+        spread = vectors.std(axis=0) if len(vectors) else np.zeros(vectors.shape[1])
+        changes = spread > 1e-6 * np.maximum(np.abs(mean), 1e-30)
+        scale = np.divide(1.0, spread, out=np.zeros(len(mean)), where=changes)
+        return cls(mean.astype(np.float32), np.diag(scale).astype(np.float32))
 
     def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Whiten vectors and scale them to length one.

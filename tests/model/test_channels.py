@@ -132,6 +132,7 @@ def test_every_channel_that_has_content() -> None:
         "own words": TermChannel,
         "own text": VectorChannel,
         "features": FeatureChannel,
+        "plain features": FeatureChannel,
         "words around": TermChannel,
         "texts around": NeighbourVectorChannel,
         "neighbours": NeighbourChannel,
@@ -225,10 +226,11 @@ def test_texts_around_follow_the_neighbours() -> None:
 def test_features_that_are_missing() -> None:
     graph = build(FILMS, EDGES)
     assert not encode("features", graph).any()
+    assert not encode("plain features", graph).any()
 
 
 def test_features_of_another_width_are_refused() -> None:
-    channel = FeatureChannel.learn("features", Surroundings(BEFORE))
+    channel = FeatureChannel.learn("features", Surroundings(BEFORE), whiten=True)
     films = BEFORE.items
     wider = np.ones((len(films), 7), np.float32)
     nodes = dict(BEFORE.nodes) | {"film": type(films)(films.ids, films.texts, wider)}
@@ -258,7 +260,7 @@ def test_hops_and_words_limit_what_reaches_an_item() -> None:
         return {channel.name for channel in channels}
 
     assert names() == set(CHANNELS)
-    assert names(hops=0, words=False) <= {"own text", "features"}
+    assert names(hops=0, words=False) <= {"own text", "features", "plain features"}
     assert names(hops=0) == names(hops=0, words=False) | {"own words"}
     near = names(hops=1)
     assert {"neighbours", "texts around", "words around"} <= near

@@ -52,3 +52,29 @@ def test_what_has_no_vector_stays_without() -> None:
     lengths = np.linalg.norm(np.delete(rows, 3, axis=0), axis=1)
     np.testing.assert_allclose(lengths, 1, rtol=1e-5)
     assert rows.dtype == np.float32
+
+
+def test_standardised_numbers_have_one_spread_and_keep_their_directions() -> None:
+    vectors = correlated(400) * np.array([1, 10, 100, 0.1, 0], np.float32)
+    whitening = Whitening.standardise(vectors)
+    scaled = (vectors - whitening.mean) @ whitening.projection
+    np.testing.assert_allclose(scaled.std(axis=0), [1, 1, 1, 1, 0], rtol=1e-4)
+    before = np.corrcoef(vectors[:, :4].T)
+    np.testing.assert_allclose(np.corrcoef(scaled[:, :4].T), before, atol=1e-4)
+    assert Whitening.standardise(vectors[:0]).projection.shape == (5, 5)
+
+
+def test_standardising_keeps_what_whitening_drowns_in_noise() -> None:
+    random = np.random.default_rng(0)
+    kind = random.integers(0, 4, 160)
+    vectors = random.normal(size=(160, 150)).astype(np.float32)
+    vectors[:, :20] += 2 * random.normal(size=(4, 20))[kind]
+
+    def agreement(rows: NDArray[np.float32]) -> float:
+        cosines = rows @ rows.T
+        np.fill_diagonal(cosines, -2)
+        return float((kind[cosines.argmax(axis=1)] == kind).mean())
+
+    whitened = agreement(Whitening.learn(vectors, 256).apply(vectors))
+    standardised = agreement(Whitening.standardise(vectors).apply(vectors))
+    assert standardised > 0.8 > 0.5 > whitened
