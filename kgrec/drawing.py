@@ -1,4 +1,4 @@
-"""A still picture of a neighbourhood, for papers and terminals."""
+"""Still pictures of neighbourhoods, maps and curves, for papers and terminals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,8 @@ NODE_RADIUS = 4  # points around the middle of a node that labels keep clear of
 SEED = 0
 WIDTH, WIDEST = 0.6, 6.0  # points, of an edge without and with the greatest share
 PLACES = [*product((0, 1, -1), (1, -1)), (1, 0), (-1, 0)]  # of a label beside its node
+BESIDE = 0.15  # between models at one name
+NOTHING = "nothing"  # where a curve of names has none
 GAP = 7  # points between the middle of a node and its label
 
 Node = tuple[str, str]
@@ -47,24 +50,108 @@ def draw(neighbourhood: nx.MultiDiGraph) -> Figure:
     ImportError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install 'kgrec[explore]'") from error
     side = 8 if len(neighbourhood) <= 60 else 12
-    figure = Figure(figsize=(side * 1.25, side), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = _start(side * 1.25, side)
     axes.set_axis_off()
     places = _layout(neighbourhood)
     _draw_edges(axes, neighbourhood, places)
     _draw_nodes(axes, neighbourhood, places)
     axes.margins(0.12)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    canvas.draw()  # type: ignore[no-untyped-call]
+    figure.canvas.draw()
     _label(axes, neighbourhood, places)
     return figure
+
+
+def draw_map(items: pd.DataFrame) -> Figure:
+    """Draw items on a plane.
+
+    Parameters
+    ----------
+    items
+        As :func:`kgrec.explore.vector_map` gives it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Warm items are pale, cold ones dark.  The first collection of the axes holds the warm
+        items, the second the cold ones, each in the order of the frame.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    figure, axes = _start(8, 6)
+    for kind, rows, colour in (
+        ("warm", items[~items["cold"]], "0.75"),
+        ("cold", items[items["cold"]], "C1"),
+    ):
+        size = 30 if len(items) <= 500 else 10
+        axes.scatter(rows["x"], rows["y"], s=size, color=colour, label=f"{kind} ({len(rows):,})")
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    if "kept" in items.attrs:
+        axes.set_xlabel(f"The plane keeps {items.attrs['kept']:.0%} of the variance.")
+    return figure
+
+
+def draw_curves(curves: pd.DataFrame, x: str, y: str) -> Figure:
+    """Draw a curve a model, with its interval.
+
+    Parameters
+    ----------
+    curves
+        As the functions of :mod:`kgrec.explore.curves` give it, with the columns ``model``,
+        ``low`` and ``high``.
+    x, y
+        Columns to draw; where ``x`` holds names, points with bars stand in place of lines.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Colours are models, in the order of the frame.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    KeyError
+        If the frame lacks a column.
+    """
+    is_named = not pd.api.types.is_numeric_dtype(curves[x])
+    figure, axes = _start(7, 4.5)
+    models = list(dict.fromkeys(curves["model"]))
+    names = list(dict.fromkeys(curves[x].fillna(NOTHING))) if is_named else []
+    for number, model in enumerate(models):
+        rows = curves[curves["model"] == model]
+        error = np.abs(rows[["low", "high"]].to_numpy().T - rows[y].to_numpy())
+        if is_named:
+            shift = (number - (len(models) - 1) / 2) * BESIDE
+            places = [names.index(name) + shift for name in rows[x].fillna(NOTHING)]
+            axes.errorbar(rows[y], places, xerr=error, fmt="o", label=model)
+        else:
+            axes.plot(rows[x], rows[y], marker="o", label=model)
+            axes.fill_between(rows[x], rows["low"], rows["high"], alpha=0.15)
+    if is_named:
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+    across, up = (y, x) if is_named else (x, y)
+    axes.set(xlabel=across, ylabel=up)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return figure
+
+
+def _start(width: float, height: float) -> tuple[Figure, Axes]:
+    """Begin a figure of so many inches, without a window."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: pip install 'kgrec[explore]'") from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
 
 
 def _layout(neighbourhood: nx.MultiDiGraph) -> dict[Node, np.ndarray]:

@@ -75,7 +75,9 @@ class Measured:
             for k in self.reports[0].k
         }
         means = stacked.groupby("user", sort=False, as_index=False).mean()
-        return replace(self.reports[0], per_user=means, coverage=coverage)
+        items = pd.concat([report.per_item for report in self.reports])
+        found = items.groupby("item", sort=False, as_index=False).mean()
+        return replace(self.reports[0], per_user=means, per_item=found, coverage=coverage)
 
     def mean(self, metric: str, k: int) -> float:
         """Average a metric over seeds and users.

@@ -444,7 +444,7 @@ class Ranker(ABC):
             own = items[row, items[row] >= 0]
             known = dict(zip(own.tolist(), scores[row, : len(own)].tolist(), strict=True))
             if reranking.diversity and len(own):
-                alike = self._pair_similarity(own)
+                alike = self.pair_similarity(own)
                 own = own[diversify(scores[row, : len(own)], alike, n, reranking.diversity)]
             own = own[:n]
             if reranking.explore:
@@ -456,7 +456,24 @@ class Ranker(ABC):
             chosen_scores[row, : len(own)] = [known[item] for item in own.tolist()]
         return chosen, chosen_scores
 
-    def _pair_similarity(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+    def pair_similarity(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Give the cosines of the vectors of some items with each other.
+
+        Parameters
+        ----------
+        items
+            Positions, [N].
+
+        Returns
+        -------
+        ndarray of float32
+            [N, N].
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
         return self._similarity(items)[:, items]
 
     def _frame(self, columns: NDArray[np.int64], scores: NDArray[np.float32]) -> pd.DataFrame:

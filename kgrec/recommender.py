@@ -748,7 +748,24 @@ class Recommender(Ranker):
     def _similarity(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
         return self._fitted.catalogue.similarity(items)
 
-    def _pair_similarity(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+    def pair_similarity(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Give the cosines of the columns of some items with each other.
+
+        Parameters
+        ----------
+        items
+            Positions, [N].
+
+        Returns
+        -------
+        ndarray of float32
+            [N, N].
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
         return self._fitted.catalogue.pair_similarity(items)
 
     def _encode(self, graph: KnowledgeGraph) -> TextVectors:

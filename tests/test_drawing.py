@@ -6,9 +6,10 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from kgrec import KnowledgeGraph
-from kgrec.drawing import MOST_LABELS, draw
+from kgrec.drawing import MOST_LABELS, draw, draw_curves, draw_map
 from kgrec.explore import neighbourhood
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -47,3 +48,40 @@ def test_wide_edges_carry_much(debian_graph: KnowledgeGraph) -> None:
     assert widths == sorted(widths)
     assert widths[-1] > 5 * widths[0]
     assert [line.get_linestyle() for line in lines[:2]] == ["-", "--"]
+
+
+def test_a_map_shows_every_item_and_marks_the_cold(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [1.0, 0.0, 1.0], "cold": [False, True, True]})
+    frame.attrs["kept"] = 0.256
+    figure = draw_map(frame)
+    figure.savefig(tmp_path / "map.svg")
+    (axes,) = figure.axes
+    warm, cold = (np.asarray(points.get_offsets()).tolist() for points in axes.collections)
+    assert (warm, cold) == ([[0.0, 1.0]], [[1.0, 0.0], [2.0, 1.0]])
+    assert "26%" in axes.get_xlabel()
+
+
+def test_curves_have_a_line_a_model_with_its_interval() -> None:
+    frame = pd.DataFrame(
+        {"model": ["a", "b"] * 2, "share": [0.5, 0.5, 1.0, 1.0], "recall": [0.1, 0.2, 0.3, 0.4]}
+    )
+    frame["low"], frame["high"] = frame["recall"] - 0.05, frame["recall"] + 0.1
+    (axes,) = draw_curves(frame, "share", "recall").axes
+    assert [line.get_ydata() for line in axes.lines] == [
+        pytest.approx([0.1, 0.3]),
+        pytest.approx([0.2, 0.4]),
+    ]
+    band = np.asarray(axes.collections[0].get_paths()[0].vertices)
+    assert (np.min(band[:, 1]), np.max(band[:, 1])) == pytest.approx((0.05, 0.4))
+
+
+def test_names_get_points_with_bars() -> None:
+    frame = pd.DataFrame(
+        {"model": ["a", "b"] * 2, "without": [None, None, "of", "of"], "recall": 0.2}
+    )
+    frame["low"], frame["high"] = 0.1, 0.4
+    (axes,) = draw_curves(frame, "without", "recall").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["nothing", "of"]
+    assert axes.get_xlabel() == "recall"
+    heights = np.concatenate([bars[0].get_ydata() for bars in axes.containers])
+    assert len(set(heights.tolist())) == 4  # none covers another

@@ -8,8 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import pandas as pd
 import pytest
-from kgrec.interactive import COLD, ITEM_SIZE, NEGATIVE, NODE_SIZE, WIDEST, WIDTH, Picture, show
+from kgrec.interactive import (
+    COLD,
+    ITEM_SIZE,
+    MOST_CAPTIONS,
+    NEGATIVE,
+    NODE_SIZE,
+    WIDEST,
+    WIDTH,
+    Picture,
+    show,
+    show_map,
+)
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -66,6 +78,16 @@ def test_wide_edges_carry_much(around: nx.MultiDiGraph) -> None:
     assert "share" not in unknown["properties"]
 
 
+@pytest.mark.parametrize("more", [0, MOST_CAPTIONS])
+def test_edges_are_named_while_they_are_few(around: nx.MultiDiGraph, more: int) -> None:
+    jaws = ("film", "jaws")
+    for number in range(more):
+        around.add_edge(jaws, ("genre", "fear"), f"kind {number}", weight=1.0)
+    edges = data_of(show(around))["relationships"]
+    named = [edge for edge in edges if edge.get("caption")]
+    assert len(named) == (0 if more else len(edges))
+
+
 def canvases(driver: webdriver.Chrome) -> int:
     """Count the pictures drawn in the frame where the browser is."""
     return int(driver.execute_script("return document.querySelectorAll('canvas').length"))
@@ -101,3 +123,30 @@ def test_a_saved_picture_opens(around: nx.MultiDiGraph, tmp_path: Path) -> None:
         driver.get((tmp_path / "picture.html").as_uri())
         WebDriverWait(driver, 20).until(canvases)
         assert driver.title != "broken in"
+
+
+@needs_browser
+def test_a_map_tells_what_is_under_the_pointer(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "item": ["jaws", "alien", "mute"],
+            "x": [0.0, 1.0, 2.0],
+            "y": [1.0, 0.0, 1.0],
+            "cold": [True, False, False],
+            "text": ["a\x00shark & more", EVIL, None],
+        }
+    )
+    show_map(frame).save(tmp_path / "map.html")
+    with open_browser(tmp_path / "profile") as driver:
+        driver.get((tmp_path / "map.html").as_uri())
+        told = driver.execute_script(
+            "return [...document.querySelectorAll('svg use > title')].map(t => t.textContent)"
+        )
+        assert told == [f"alien: {EVIL}", "mute", "jaws: a shark & more"]
+        places = driver.execute_script(
+            "return [...document.querySelectorAll('#cold use, #warm use')]"
+            ".map(u => { const box = u.getBoundingClientRect(); return [box.width, box.x] })"
+        )
+        assert all(width > 1 for width, _ in places)
+        assert driver.title != "broken in"
+        assert driver.get_log("browser") == []  # type: ignore[no-untyped-call]

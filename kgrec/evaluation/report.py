@@ -56,6 +56,9 @@ class EvaluationReport:
     per_user
         One row a user: ``user``, ``positives``, then ``<metric>@<k>``.  With ``"all"`` also
         ``cold_recall@<k>`` and ``warm_recall@<k>``, NaN for a user without such a pair.
+    per_item
+        One row an item of the test pairs: ``item``, ``positives`` (users who are to find it), then
+        ``found@<k>`` (users who do).
     coverage
         Share of the candidates in anybody's list, by k.
     candidate_count
@@ -74,6 +77,7 @@ class EvaluationReport:
     k: tuple[int, ...]
     confidence: float
     per_user: pd.DataFrame = field(repr=False)
+    per_item: pd.DataFrame = field(repr=False)
     coverage: Mapping[int, float]
     candidate_count: int
     users_without_history: int
@@ -225,6 +229,7 @@ def evaluate(
         k=lengths,
         confidence=confidence,
         per_user=_per_user(ranker.graph, task, lists, hits, lengths, split=candidates == "all"),
+        per_item=_per_item(ranker.graph, task, lists, hits, lengths),
         coverage={
             n: metrics.coverage(lists[:, :n], candidate_count) if candidate_count else np.nan
             for n in lengths
@@ -455,6 +460,26 @@ def _per_user(
         for k in lengths:
             columns[f"cold_recall@{k}"] = _part_recall(hits_cold[:, :k], cold)
             columns[f"warm_recall@{k}"] = _part_recall((hits & ~hits_cold)[:, :k], positives - cold)
+    return pd.DataFrame(columns)
+
+
+def _per_item(
+    graph: KnowledgeGraph,
+    task: _Task,
+    lists: NDArray[np.int64],
+    hits: NDArray[np.bool_],
+    lengths: tuple[int, ...],
+) -> pd.DataFrame:
+    count = len(graph.items)
+    positives = np.bincount(task.positives[task.users].indices, minlength=count)
+    asked = np.flatnonzero(positives)
+    columns: dict[str, object] = {
+        "item": graph.items.ids.to_numpy(zero_copy_only=False)[asked],
+        "positives": positives[asked],
+    }
+    for k in lengths:
+        found = np.bincount(lists[:, :k][hits[:, :k]], minlength=count)
+        columns[f"found@{k}"] = found[asked]
     return pd.DataFrame(columns)
 
 

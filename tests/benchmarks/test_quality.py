@@ -101,7 +101,7 @@ def test_the_mixed_protocol_takes_a_fifth_away() -> None:
 
 def report(rows: list[tuple[str, int, float]]) -> EvaluationReport:
     frame = pd.DataFrame(rows, columns=["user", "positives", "recall@20"])
-    return EvaluationReport("x", "all", (20,), 0.95, frame, {}, 3, 0, 0, 0)
+    return EvaluationReport("x", "all", (20,), 0.95, frame, frame.iloc[:0], {}, 3, 0, 0, 0)
 
 
 def test_recall_with_cold_items_hidden() -> None:
