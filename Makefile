@@ -10,7 +10,7 @@ NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-neo4j lint format bench-quality bench-message-passing bench-new-users bench-frontier \
+.PHONY: help demo test test-neo4j lint docs format bench-quality bench-message-passing bench-new-users bench-frontier \
 	bench-ingest bench-serve bench-explore bench-rating bench-scale test-lowest clean
 
 help:  ## list the targets
@@ -51,6 +51,9 @@ lint: $(VENV)/installed-test  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
+
+docs: $(VENV)/installed-test  ## build the documentation into build/site
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/site
 
 format: $(VENV)/installed-test  ## put the style right
 	$(BIN)/ruff check --fix .
