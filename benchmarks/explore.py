@@ -28,8 +28,8 @@ HUB_EDGES = 100_000
 HUB_USERS, USED, HUB_LOG = 200, 500, 2_000
 REPEATS = 5
 DRAWS = 5
-EDGE_BANDS = (0, 4, 6, 8, 12, 20)
-TEXT_BANDS = (0, 60, 120, 250, 500, 1_000)
+EDGE_BANDS = (0, 7, 10, 15)  # quartiles of the packages in use
+TEXT_BANDS = (0, 100, 200, 300, 400, 600)
 
 
 def column_of(model: Recommender, graph: KnowledgeGraph, item: str) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from kgrec.errors import SourceError, UnknownIdError, name_ids
+from kgrec.limits import Limits, check_count
 from kgrec.notebook import card
 from kgrec.pairs import is_first, order_keys, pair_keys, split_keys
 from kgrec.schema import COLUMNS, GraphSchema, TableName
@@ -238,10 +239,13 @@ class KnowledgeGraph:
         ------
         SourceError
             If there are no items, an id occurs twice, a type or relation is not in the schema,
-            an edge or an interaction names a node that is not there, a number is not finite, or
-            some interactions have a weight or a time and others have none.
+            an edge or an interaction names a node that is not there, a number is not finite,
+            some interactions have a weight or a time and others have none, or there is more than
+            the schema's limits allow.
         """
+        _refuse_too_many(schema.limits, tables)
         entities = conform(tables.entities, "entities")
+        _refuse_long_texts(schema.limits, entities)
         relations = conform(tables.relations, "relations")
         interactions = _encode_users(conform(tables.interactions, "interactions"))
         nodes = _build_nodes(schema, entities, interactions)
@@ -776,6 +780,28 @@ def _encode_users(interactions: pa.Table) -> pa.Table:
     """Find the distinct users once: they are wanted for the nodes and for the interactions."""
     place = interactions.column_names.index("user")
     return interactions.set_column(place, "user", interactions["user"].dictionary_encode())
+
+
+def _refuse_too_many(limits: Limits, tables: GraphTables) -> None:
+    parts: tuple[tuple[TableName, str, pa.Table, int], ...] = (
+        ("entities", "nodes", tables.entities, limits.nodes),
+        ("relations", "edges", tables.relations, limits.edges),
+        ("interactions", "interactions", tables.interactions, limits.interactions),
+    )
+    for name, what, table, limit in parts:
+        check_count(tables.places.get(name, f"the table {name}"), what, len(table), limit)
+
+
+def _refuse_long_texts(limits: Limits, entities: pa.Table) -> None:
+    if "text" not in entities.column_names:
+        return
+    too_long = pc.greater(pc.utf8_length(entities["text"]), limits.text_characters)
+    if pc.any(too_long).as_py():
+        ids = entities.filter(pc.fill_null(too_long, fill_value=False))["id"].to_pylist()
+        raise SourceError(
+            f"the text of {name_ids(ids)} has more than the {limits.text_characters:,} characters "
+            "that are allowed: shorten it, or raise text_characters in [limits] of schema.toml"
+        )
 
 
 def _build_nodes(

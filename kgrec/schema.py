@@ -17,6 +17,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kgrec.errors import SchemaError, name_ids
+from kgrec.limits import Limits
+from kgrec.outside import find_outside
 
 TableName = Literal["entities", "relations", "interactions"]
 Language = Literal["cypher", "sparql"]
@@ -160,6 +162,9 @@ class GraphSchema(BaseModel):
     rdf: RdfSettings = Field(
         default_factory=RdfSettings, description="what is done with RDF before the queries see it"
     )
+    limits: Limits = Field(
+        default_factory=Limits, description="what a source may hold, and what queries may read"
+    )
     folder: Path | None = Field(
         default=None, exclude=True, description="where the queries are; set by load_schema"
     )
@@ -190,10 +195,16 @@ class GraphSchema(BaseModel):
         Returns
         -------
         GraphSchema
-            A schema without folder, parameters and settings of RDF: graphs of two sources are
-            of one schema.
+            A schema without folder, parameters, limits and settings of RDF: graphs of two sources
+            are of one schema.
         """
-        return self.model_copy(update={"folder": None, "parameters": {}, "rdf": RdfSettings()})
+        plain: dict[str, object] = {
+            "folder": None,
+            "parameters": {},
+            "rdf": RdfSettings(),
+            "limits": Limits(),
+        }
+        return self.model_copy(update=plain)
 
     def read_query(self, table: TableName, language: Language) -> Query:
         """Read one query of the schema's folder.
@@ -213,7 +224,8 @@ class GraphSchema(BaseModel):
         Raises
         ------
         SchemaError
-            If the schema has no folder, or the file is missing or empty.
+            If the schema has no folder, the file is missing or empty, or the query reads something
+            else than the source and ``[limits]`` does not allow it.
         """
         name = f"{table}{SUFFIXES[language]}"
         if self.folder is None:
@@ -225,6 +237,12 @@ class GraphSchema(BaseModel):
         text = _read_text(path)
         if not text.strip():
             raise SchemaError(f"{path} is empty: write the {language} query for {table} into it")
+        outside = None if self.limits.outside_sources else find_outside(text, language)
+        if outside:
+            raise SchemaError(
+                f"{path} reads something else than the source: {outside}. Leave it out, or set "
+                "outside_sources = true in [limits] of schema.toml if you trust the folder"
+            )
         return Query(table, text, path)
 
 

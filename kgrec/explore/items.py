@@ -54,7 +54,9 @@ def nearest(model: Recommender, item: str, n: int = 10) -> pd.DataFrame:
     return frame.assign(shared=pd.Series(shared, index=frame.index, dtype=object))
 
 
-def coverage(graph: KnowledgeGraph, characters: int = 40, edges: int = 2) -> pd.DataFrame:
+def coverage(
+    graph: KnowledgeGraph, characters: int = 100, edges: int | None = None
+) -> pd.DataFrame:
     """Find cold items of which little is known.
 
     Parameters
@@ -64,15 +66,25 @@ def coverage(graph: KnowledgeGraph, characters: int = 40, edges: int = 2) -> pd.
     characters
         A text with fewer is short.
     edges
-        An item with fewer has few.
+        An item with fewer has few; None takes the number that three quarters of the warm items
+        reach.
 
     Returns
     -------
     DataFrame
         A row a cold item with a short text or few edges, those with the fewest edges first:
         ``item``, ``characters`` of its text, ``edges`` and what is ``missing`` in words.
+
+    Notes
+    -----
+    Packages of the Debian data below the default number of edges are found half as often as
+    others: ``python -m benchmarks.explore``.  :func:`kgrec.explore.recall_by` tells for your own
+    data.
     """
     degrees = count_edges(graph)[graph.schema.item]
+    if edges is None:
+        warm = degrees[~graph.is_cold]
+        edges = int(np.quantile(warm, 0.25, method="lower")) if len(warm) else 0
     texts = graph.items.texts.to_pylist()
     records = []
     for position in np.flatnonzero(graph.is_cold).tolist():

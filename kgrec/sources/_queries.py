@@ -72,7 +72,11 @@ class QueryPlan:
         SourceError
             If the table of interactions can't be read.
         """
-        log = None if interactions is None else read_table(interactions, "interactions")
+        log = (
+            None
+            if interactions is None
+            else read_table(interactions, "interactions", schema.limits)
+        )
         is_wanted: dict[TableName, bool] = {
             "entities": True,
             "relations": bool(schema.relations),

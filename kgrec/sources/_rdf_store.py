@@ -6,18 +6,19 @@ beforehand, so they read the documents twice; preferred languages hold the texts
 
 from __future__ import annotations
 
-import gzip
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeAlias, cast
+from typing import IO, Any, TypeAlias
 
 import pyoxigraph as ox
 from scipy.cluster.hierarchy import DisjointSet
 
 from kgrec.errors import SourceError
+from kgrec.limits import Limits, open_limited
 from kgrec.progress import counted_rows
 from kgrec.schema import RdfSettings
 
@@ -27,6 +28,11 @@ RDF_TYPE = ox.NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#type")
 SAME_AS = ox.NamedNode("http://www.w3.org/2002/07/owl#sameAs")
 SUBCLASS_OF = ox.NamedNode("http://www.w3.org/2000/01/rdf-schema#subClassOf")
 TEXT = ox.NamedNode("http://www.w3.org/2001/XMLSchema#string")
+
+PROLOGUE_BYTES = 1 << 20  # of RDF/XML, in which the entities are declared
+ENTITY_BYTES = 300  # namespaces are shorter
+_DOCTYPE = re.compile(rb"<!DOCTYPE[^\[>]*\[(.*?)(?:\]\s*>|\Z)", re.DOTALL)
+_ENTITY = re.compile(rb"<!ENTITY\s+[^\s%\"']+\s+(?:\"([^\"]*)\"|'([^']*)')\s*>")
 
 Rank: TypeAlias = tuple[int, str]
 
@@ -43,11 +49,14 @@ class Document:
         Its format.
     text
         The content, where it lies in memory.
+    limits
+        How large a file may be.
     """
 
     name: Path | str
     format: ox.RdfFormat
     text: bytes | None = None
+    limits: Limits = field(default_factory=Limits)
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -61,9 +70,11 @@ class Document:
         Raises
         ------
         SourceError
-            If it is malformed, or can't be read.
+            If it is malformed, too large, or can't be read.
         """
         try:
+            if self.format == ox.RdfFormat.RDF_XML:
+                self._refuse_expansion()
             with self._stream() as stream:
                 yield stream
         except SyntaxError as error:
@@ -96,12 +107,26 @@ class Document:
             return ""
         return f"{self.text.splitlines()[error.lineno - 1].decode(errors='replace')} "
 
-    def _stream(self) -> IO[bytes]:
+    def _stream(self) -> AbstractContextManager[IO[bytes]]:
         if self.text is not None:
             return io.BytesIO(self.text)
-        path = Path(self.name)
-        opened = gzip.open if path.suffix == ".gz" else open
-        return cast("IO[bytes]", opened(path, "rb"))
+        return open_limited(Path(self.name), self.limits)
+
+    def _refuse_expansion(self) -> None:
+        """Refuse entities that grow as they are replaced: the parser would take all memory."""
+        with self._stream() as stream:
+            start = stream.read(PROLOGUE_BYTES)
+        subset = _DOCTYPE.search(start)
+        declared = subset[1] if subset else b""
+        values = [double or single for double, single in _ENTITY.findall(declared)]
+        simple = all(len(value) <= ENTITY_BYTES and b"&" not in value for value in values)
+        if subset is None or (simple and len(values) == declared.count(b"<!ENTITY")):
+            return
+        raise SourceError(
+            f"{self.name} declares entities that are read from elsewhere, are made of others or "
+            f"have more than {ENTITY_BYTES} characters, as files do that are made to fill a "
+            "memory: write it again without them, as Turtle say"
+        )
 
 
 def load_documents(store: ox.Store, documents: Sequence[Document], settings: RdfSettings) -> None:

@@ -134,7 +134,7 @@ def _folder_tables(folder: Path, schema: GraphSchema, interactions: Table | None
     if is_saved_graph(folder):
         tables = load_graph(folder).to_tables()
     elif has_tables(folder):
-        tables = plain_tables(folder, interactions=interactions)
+        tables = plain_tables(folder, interactions=interactions, limits=schema.limits)
     elif any(is_rdf(path) for path in folder.iterdir()):
         return rdf_tables(folder, schema, interactions=interactions)
     else:
@@ -145,5 +145,5 @@ def _folder_tables(folder: Path, schema: GraphSchema, interactions: Table | None
     if interactions is None:
         return tables
     places = {**tables.places, "interactions": place_of(interactions, "interactions")}
-    log = read_table(interactions, "interactions")
+    log = read_table(interactions, "interactions", schema.limits)
     return replace(tables, interactions=log, places=places)

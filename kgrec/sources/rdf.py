@@ -14,6 +14,7 @@ from pyarrow import csv
 
 from kgrec.errors import SourceError, name_ids
 from kgrec.graph import GraphTables, KnowledgeGraph
+from kgrec.limits import Limits
 from kgrec.schema import GraphSchema, Query, RdfSettings
 from kgrec.sources._common import check_columns
 from kgrec.sources._queries import QueryPlan
@@ -88,11 +89,13 @@ def rdf_tables(
         As :func:`read_rdf`, but for the ids and edges.
     """
     plan = QueryPlan.of(schema, "sparql", interactions)
-    store = load_store(source, schema.rdf)
+    store = load_store(source, schema.rdf, schema.limits)
     return plan.run(lambda query, _: _run(store, query))
 
 
-def load_store(source: RdfSource, settings: RdfSettings) -> pyoxigraph.Store:
+def load_store(
+    source: RdfSource, settings: RdfSettings, limits: Limits | None = None
+) -> pyoxigraph.Store:
     """Load RDF into a store in memory.
 
     Parameters
@@ -101,6 +104,8 @@ def load_store(source: RdfSource, settings: RdfSettings) -> pyoxigraph.Store:
         As :func:`read_rdf`.
     settings
         What to do on the way.
+    limits
+        How large a file may be; None takes the limits that a schema has by default.
 
     Returns
     -------
@@ -113,7 +118,7 @@ def load_store(source: RdfSource, settings: RdfSettings) -> pyoxigraph.Store:
         If a file is missing, empty or malformed, or there is no triple.
     """
     store = pyoxigraph.Store()
-    load_documents(store, rdf_documents(source), settings)
+    load_documents(store, rdf_documents(source, limits), settings)
     if not len(store):
         wanted = f" in the graphs {name_ids(settings.graphs)}" if settings.graphs else ""
         raise SourceError(f"{_name(source)} holds no triple{wanted}: give RDF that is not empty")
@@ -149,13 +154,15 @@ def _bare(path: Path) -> Path:
     return path.with_suffix("") if path.suffix == ".gz" else path
 
 
-def rdf_documents(source: RdfSource) -> list[Document]:
+def rdf_documents(source: RdfSource, limits: Limits | None = None) -> list[Document]:
     """Find the documents of an RDF source.
 
     Parameters
     ----------
     source
         As :func:`read_rdf`.
+    limits
+        How large a file may be; None takes the limits that a schema has by default.
 
     Returns
     -------
@@ -169,7 +176,7 @@ def rdf_documents(source: RdfSource) -> list[Document]:
     """
     if isinstance(source, rdflib.Graph):
         return [_from_rdflib(source)]
-    return [_document(path) for path in _files(source)]
+    return [_document(path, limits or Limits()) for path in _files(source)]
 
 
 def _files(source: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -183,7 +190,7 @@ def _files(source: str | Path | Sequence[str | Path]) -> list[Path]:
     return files
 
 
-def _document(path: Path) -> Document:
+def _document(path: Path, limits: Limits) -> Document:
     if not path.is_file():
         raise SourceError(f"{path} is missing: give the path of an RDF file or folder")
     if not path.stat().st_size:
@@ -194,7 +201,7 @@ def _document(path: Path) -> Document:
     kind = pyoxigraph.RdfFormat.from_extension(OTHER_NAMES.get(suffix, suffix).removeprefix("."))
     if kind is None:  # pragma: no cover  every suffix above has a format
         raise SourceError(f"{path} is no RDF by its suffix")
-    return Document(path, kind)
+    return Document(path, kind, limits=limits)
 
 
 def _from_rdflib(graph: rdflib.Graph) -> Document:

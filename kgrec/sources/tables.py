@@ -12,6 +12,7 @@ from pyarrow import csv, feather, parquet
 
 from kgrec.errors import SourceError, name_ids
 from kgrec.graph import GraphTables, KnowledgeGraph
+from kgrec.limits import Limits, check_count, check_size, open_limited
 from kgrec.progress import counted_rows
 from kgrec.schema import COLUMNS, TABLE_NAMES, GraphSchema, TableName
 from kgrec.sources._common import check_columns, empty_table, typed_table
@@ -22,6 +23,11 @@ DELIMITERS: Mapping[str, str] = {".tsv": "\t", ".csv": ","}
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 SUFFIXES = (".parquet", *ARROW_SUFFIXES, ".tsv", ".tsv.gz", ".csv", ".csv.gz")
 BLOCK_BYTES = 1 << 24  # a row must fit in
+ROWS: Mapping[TableName, str] = {
+    "entities": "nodes",
+    "relations": "edges",
+    "interactions": "interactions",
+}
 
 
 def read_tables(
@@ -74,11 +80,15 @@ def read_tables(
     >>> graph.cold_items.to_pylist()
     ['2']
     """
-    return KnowledgeGraph.from_tables(schema, plain_tables(source, interactions=interactions))
+    tables = plain_tables(source, interactions=interactions, limits=schema.limits)
+    return KnowledgeGraph.from_tables(schema, tables)
 
 
 def plain_tables(
-    source: str | Path | Mapping[TableName, Table], *, interactions: Table | None = None
+    source: str | Path | Mapping[TableName, Table],
+    *,
+    interactions: Table | None = None,
+    limits: Limits | None = None,
 ) -> GraphTables:
     """Read the three tables from files or memory, without checking their ids.
 
@@ -86,6 +96,8 @@ def plain_tables(
     ----------
     source, interactions
         As :func:`read_tables`.
+    limits
+        What the files may hold; None takes the limits that a schema has by default.
 
     Returns
     -------
@@ -110,7 +122,10 @@ def plain_tables(
         if name not in given:
             raise SourceError(f"the table {name} is missing: give it beside {name_ids(given)}")
     return GraphTables(
-        **{n: read_table(given[n], n) if n in given else empty_table(n) for n in TABLE_NAMES},
+        **{
+            name: read_table(given[name], name, limits) if name in given else empty_table(name)
+            for name in TABLE_NAMES
+        },
         places={name: place_of(table, name) for name, table in given.items()},
     )
 
@@ -153,7 +168,7 @@ def has_tables(folder: Path) -> bool:
     return any((folder / f"entities{suffix}").exists() for suffix in SUFFIXES)
 
 
-def read_table(source: Table, name: TableName) -> pa.Table:
+def read_table(source: Table, name: TableName, limits: Limits | None = None) -> pa.Table:
     """Read one of the three tables from a file or from memory.
 
     Parameters
@@ -162,6 +177,8 @@ def read_table(source: Table, name: TableName) -> pa.Table:
         A file, a pandas frame or an Arrow table, as for :func:`read_tables`.
     name
         Which of the three tables it is.
+    limits
+        What a file may hold; None takes the limits that a schema has by default.
 
     Returns
     -------
@@ -171,7 +188,7 @@ def read_table(source: Table, name: TableName) -> pa.Table:
     Raises
     ------
     SourceError
-        If a file is missing, empty or malformed, or the columns break the contract.
+        If a file is missing, empty, malformed or too large, or the columns break the contract.
     """
     place = place_of(source, name)
     match source:
@@ -182,7 +199,7 @@ def read_table(source: Table, name: TableName) -> pa.Table:
         case _:
             path = Path(source)
             with counted_rows(path.name):
-                return typed_table(place, _read_file(path, name), name)
+                return typed_table(place, _read_file(path, name, limits or Limits()), name)
 
 
 def place_of(source: Table, name: TableName) -> str:
@@ -226,19 +243,30 @@ def _from_pandas(frame: pd.DataFrame, name: TableName) -> pa.Table:
         ) from error
 
 
-def _read_file(path: Path, name: TableName) -> pa.Table:
+def _read_file(path: Path, name: TableName, limits: Limits) -> pa.Table:
     if not path.is_file():
         raise SourceError(f"{path} is missing: give the path of the {name}")
     if not path.stat().st_size:
         raise SourceError(f"{path} is empty: write at least its header")
     try:
         if path.suffix == ".parquet":
+            _check_parquet(path, name, limits)
             return _validated(parquet.read_table(path, partitioning=None))
         if path.suffix in ARROW_SUFFIXES:
+            check_size(path, path.stat().st_size, limits)
             return _validated(feather.read_table(path))
-        return _read_text(path, name)
+        return _read_text(path, name, limits)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, EOFError) as error:
         raise SourceError(f"{path} is malformed: {error}; correct or write it again") from error
+
+
+def _check_parquet(path: Path, name: TableName, limits: Limits) -> None:
+    """Refuse by its footer a file that unpacks to too much: values that repeat take no room."""
+    footer = parquet.read_metadata(path)
+    most = {"entities": limits.nodes, "relations": limits.edges}.get(name, limits.interactions)
+    check_count(str(path), ROWS[name], footer.num_rows, most)
+    groups = range(footer.num_row_groups)
+    check_size(path, sum(footer.row_group(group).total_byte_size for group in groups), limits)
 
 
 def _validated(table: pa.Table) -> pa.Table:
@@ -247,7 +275,7 @@ def _validated(table: pa.Table) -> pa.Table:
     return table
 
 
-def _read_text(path: Path, name: TableName) -> pa.Table:
+def _read_text(path: Path, name: TableName, limits: Limits) -> pa.Table:
     suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if suffix not in DELIMITERS:
         raise SourceError(f"{path} is no table by its suffix: tables end in {', '.join(SUFFIXES)}")
@@ -258,8 +286,8 @@ def _read_text(path: Path, name: TableName) -> pa.Table:
 
     def read(*, in_parallel: bool) -> pa.Table:
         reading = csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=in_parallel)
-        with pa.input_stream(path) as stream:
-            return csv.read_csv(stream, reading, parsing, conversion)
+        with open_limited(path, limits) as stream:
+            return csv.read_csv(pa.PythonFile(stream, mode="r"), reading, parsing, conversion)
 
     try:
         return read(in_parallel=True)

@@ -22,8 +22,16 @@ def test_nearest_names_what_is_shared(fitted: Recommender) -> None:
 def test_coverage_finds_cold_items_of_which_little_is_known() -> None:
     genres = {"a": ["drama", "noir"], "bare": [], "known": ["drama", "noir"], "mute": ["drama"]}
     texts = {"a": "x" * 50, "bare": "y" * 50, "known": "z" * 50, "mute": None}
-    frame = coverage(make_graph(texts, [("ada", "a")], genres))
+    frame = coverage(make_graph(texts, [("ada", "a")], genres), characters=40)
     assert frame.to_numpy().tolist() == [["bare", 50, 0, "edges"], ["mute", 0, 1, "text and edges"]]
+
+
+def test_few_edges_are_fewer_than_most_warm_items_have() -> None:
+    degrees = {"a": 4, "b": 4, "c": 6, "d": 8, "new": 3, "known": 4}
+    genres = {film: [f"genre{n}" for n in range(count)] for film, count in degrees.items()}
+    graph = make_graph(dict.fromkeys(degrees, "x" * 200), [("ada", f) for f in "abcd"], genres)
+    assert coverage(graph)["item"].tolist() == ["new"]
+    assert coverage(graph, edges=5)["item"].tolist() == ["new", "known"]
 
 
 def test_a_map_has_the_distances_of_principal_components(fitted: Recommender) -> None:
