@@ -6,6 +6,7 @@ What takes long to import is imported inside the commands that need it.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -246,7 +247,12 @@ def train(
 
     announce(f"fitting {graph}")
     start = time.perf_counter()
-    model = Recommender(settings, encoder=make_encoder(settings, device), device=device)
+    model = Recommender(
+        settings,
+        encoder=make_encoder(settings, device),
+        device=device,
+        checkpoint=output.with_name(f"{output.name}.unfinished"),
+    )
     model.fit(graph, seed=seed).save(output)
     _report_training(output, model, time.perf_counter() - start, as_json=as_json)
 
@@ -383,6 +389,8 @@ app.command(epilog="Example: kgrec serve shop.kgrec --port 8000")(serve)
 
 def main() -> None:
     """Run the command line."""
+    # ends like an interruption: what a command cleans up or keeps, it does then too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except Exception as error:  # noqa: BLE001  what no command expects is a fault of kgrec

@@ -45,6 +45,10 @@ class NotFittedError(KgrecError, RuntimeError):
     """A verb was called before ``fit``."""
 
 
+class TrainingError(KgrecError, ArithmeticError):
+    """Training came to numbers that are not finite."""
+
+
 class ArtifactError(KgrecError, RuntimeError):
     """A saved model, graph or text model is missing, broken or of another version."""
 

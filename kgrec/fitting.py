@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,9 @@ from scipy import sparse
 from torch import Tensor
 
 from kgrec.calibration import MixedTrial, Mixing, calibrate, without_seen
+from kgrec.checkpoint import Checkpoint, Chosen
 from kgrec.config import Config
+from kgrec.errors import TrainingError
 from kgrec.graph import KnowledgeGraph
 from kgrec.model.channels import Channel, Matrix, NeighbourChannel, what_comes_along
 from kgrec.model.collaborative import (
@@ -94,6 +97,7 @@ def fit_network(
     rows: Sequence[Matrix],
     config: Config,
     seed: int,
+    checkpoint: Checkpoint | None = None,
 ) -> Fit:
     """Choose, train and solve everything.
 
@@ -109,11 +113,18 @@ def fit_network(
         The model's settings.
     seed
         Seed of every draw.
+    checkpoint
+        Keeps what was chosen, for a fit that is interrupted.
 
     Returns
     -------
     Fit
         The network and how it came about.
+
+    Raises
+    ------
+    TrainingError
+        If the loss or a weight is not finite.
     """
     histories = graph.interaction_matrix()
     core = choose_core(histories, config.core_items)
@@ -121,10 +132,12 @@ def fit_network(
     core_rows = [matrix[core] for matrix in rows]
     prior = start_shares(channels)
     counted = what_comes_along(channels, core_rows)
-    cold = choose_cold_settings(own, core_rows, counted, prior, config, seed)
+    stage = _choose_at_once if checkpoint is None else checkpoint.stage
+    choose_cold = partial(choose_cold_settings, own, core_rows, counted, prior, config, seed)
+    cold = stage(ColdSettings, choose_cold)
     content = Propagation(cold.shares, 0.0).kernel(core_rows, core_rows)
-    warm = choose_warm_settings(own, content, config, seed)
-    mixing = _fit_mixing(own, content, counted, cold, warm, config, seed)
+    warm = stage(WarmSettings, partial(choose_warm_settings, own, content, config, seed))
+    mixing = stage(Mixing, partial(_fit_mixing, own, content, counted, cold, warm, config, seed))
     inverse = _solve_content(content, cold)
     core_weights = _solve_warm(own, content, warm, config, seed)
     del content  # as large as each of the others
@@ -139,6 +152,11 @@ def fit_network(
         cold.prominence,
     )
     return Fit(network, core, mixing, cold, warm)
+
+
+def _choose_at_once(kind: type[Chosen], choose: Callable[[], Chosen]) -> Chosen:
+    del kind
+    return choose()
 
 
 def start_shares(channels: Sequence[Channel]) -> list[float]:
@@ -165,13 +183,23 @@ def _solve_warm(
         low_pass_weights(histories, config.low_pass_rank, seed) if settings.low_pass else None
     )
     evidence = gram_matrix(histories).add_(content, alpha=settings.content_weight)
-    return warm_weights(
+    weights = warm_weights(
         evidence, popularity(histories), settings, low_pass, _sample(histories, seed)
+    )
+    return _finite("core", weights)
+
+
+def _finite(name: str, weights: Tensor) -> Tensor:
+    if torch.isfinite(weights).all():
+        return weights
+    raise TrainingError(
+        f"the {name} weights are not all finite: look for weights of interactions or edges that "
+        "are very large"
     )
 
 
 def _solve_teacher(histories: sparse.csr_array, settings: ColdSettings, seed: int) -> Tensor:
-    weights = teacher_weights(histories, settings.penalty)
+    weights = _finite("teacher", teacher_weights(histories, settings.penalty))
     return weights.div_(score_spread(_sample(histories, seed), weights))
 
 

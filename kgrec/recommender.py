@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,10 +28,11 @@ from kgrec.changes import (
     move_histories,
     without_edges,
 )
+from kgrec.checkpoint import Checkpoint, fit_key
 from kgrec.config import Config
 from kgrec.errors import ConfigError, NotFittedError, SourceError, UnknownIdError
 from kgrec.explain import Explanation, Subject, explain_item
-from kgrec.fitting import Fit, fit_network
+from kgrec.fitting import Fit, choose_core, fit_network
 from kgrec.graph import GraphTables, KnowledgeGraph
 from kgrec.items import (
     AddInteractions,
@@ -43,7 +45,8 @@ from kgrec.items import (
     log_of,
     tables_of,
 )
-from kgrec.model.channels import Matrix, TextVectors, learn_channels
+from kgrec.memory import is_out_of_memory
+from kgrec.model.channels import Channel, Matrix, TextVectors, learn_channels
 from kgrec.model.neighbours import Surroundings
 from kgrec.notebook import card
 from kgrec.ranker import Ranker, UserBatch
@@ -85,6 +88,9 @@ class Recommender(Ranker):
         Encoder of the texts; by default the BERT model that the settings name.
     device
         Where ``fit`` trains and solves, in float32: a GPU where there is one, by default.
+    checkpoint
+        File in which ``fit`` keeps what it has chosen so far, and deletes when it is done.  If it
+        was interrupted, the same fit goes on from there, to the same bits.
 
     Examples
     --------
@@ -98,9 +104,11 @@ class Recommender(Ranker):
         *,
         encoder: TextEncoder | None = None,
         device: str | None = None,
+        checkpoint: str | Path | None = None,
     ) -> None:
         self.config = config if config is not None else Config()
         self._device = device
+        self._checkpoint = None if checkpoint is None else Path(checkpoint)
         self._encoder = encoder
         self._state: _State | None = None
         self._memory: TextMemory | None = None
@@ -196,8 +204,7 @@ class Recommender(Ranker):
         channels, rows = learn_channels(
             graph, vectors, hops=self.config.hops, words=self.config.words
         )
-        with torch.device(self._device or _best_device()):
-            fit = fit_network(graph, channels, rows, self.config, seed)
+        fit = self._fit_network(graph, channels, rows, seed)
         typical = _typical_history(graph.interaction_matrix()[:, fit.core])
         head = Head.of(fit.network, [matrix[fit.core] for matrix in rows], typical)
         others = np.setdiff1d(np.arange(len(graph.items)), fit.core)
@@ -216,6 +223,42 @@ class Recommender(Ranker):
             _describe(fit),
             self.encoder.fingerprint,
         )
+
+    def _fit_network(
+        self, graph: KnowledgeGraph, channels: list[Channel], rows: list[Matrix], seed: int
+    ) -> Fit:
+        """Fit, and once more with half of the core items where the memory does not suffice."""
+        try:
+            return self._fit_network_of(graph, channels, rows, seed, self.config)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            core = choose_core(graph.interaction_matrix(), self.config.core_items)
+            smaller = self.config.model_copy(update={"core_items": max(1, len(core) // 2)})
+        warnings.warn(
+            f"the memory does not suffice for {len(core):,} core items: going on with the "
+            f"{smaller.core_items:,} most used; set core_items to choose yourself",
+            stacklevel=4,
+        )
+        return self._fit_network_of(graph, channels, rows, seed, smaller)
+
+    def _fit_network_of(
+        self,
+        graph: KnowledgeGraph,
+        channels: list[Channel],
+        rows: list[Matrix],
+        seed: int,
+        config: Config,
+    ) -> Fit:
+        checkpoint = None
+        if self._checkpoint is not None:
+            key = fit_key(graph, config, seed, self.encoder.fingerprint)
+            checkpoint = Checkpoint(self._checkpoint, key)
+        with torch.device(self._device or _best_device()):
+            fit = fit_network(graph, channels, rows, config, seed, checkpoint)
+        if checkpoint is not None:
+            checkpoint.finish()
+        return fit
 
     def update(self, graph: KnowledgeGraph) -> None:
         """Rank the items of another state of the graph, without retraining.

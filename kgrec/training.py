@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from kgrec.errors import TrainingError
 from kgrec.model.channels import Matrix
 from kgrec.model.collaborative import count_users, ease_weights, gram_matrix, popularity
 from kgrec.model.head import ridge_weights
@@ -228,6 +229,11 @@ def train_shares(
     -------
     list of float
         Loss of each step.
+
+    Raises
+    ------
+    TrainingError
+        If a loss is not finite; the step is named.
     """
     log_ridge = torch.nn.Parameter(torch.tensor(math.log(ridge)))
     log_scale = torch.nn.Parameter(torch.tensor(0.0))
@@ -244,6 +250,11 @@ def train_shares(
         logits = torch.exp(log_scale) * scores / spread
         loss = softmax_ranking_loss(logits, episode.positives)
         penalty = prior_strength * propagation.offset.square().sum()
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss of step {step + 1} is {loss.item()}, on draw {step % len(episodes) + 1} "
+                f"of hidden items: lower learning_rate, which is {learning_rate}"
+            )
         optimiser.zero_grad()
         (loss + penalty).backward()  # type: ignore[no-untyped-call]
         optimiser.step()

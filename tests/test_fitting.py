@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from kgrec import Recommender, TextEncoder, fitting
 from kgrec.calibration import MixedTrial, Mixing
 from kgrec.config import Config
+from kgrec.errors import TrainingError
 from kgrec.fitting import Fit, choose_core, fit_network
 from kgrec.graph import KnowledgeGraph
 from kgrec.model.channels import Channel, NeighbourChannel, TermChannel, learn_channels
@@ -17,6 +19,7 @@ from scipy import sparse
 
 from tests.baselines.worlds import checkerboard
 from tests.evaluation.worlds import make_graph
+from tests.live_world import live_graph
 
 CONFIG = Config(steps=5)
 
@@ -123,3 +126,19 @@ def test_single_relations_share_one_weight_before_training() -> None:
     rows = [channel.encode(around, {}) for channel in channels]
     shares = fit_network(graph, channels, rows, CONFIG, 0).cold.shares
     np.testing.assert_allclose(shares, np.array([1, 1, 1.25, 1.25]) / 4.5, rtol=1e-5)
+
+
+def test_weights_that_are_not_finite_are_refused_and_the_former_state_stays(
+    tiny_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = live_graph()
+    model = Recommender(Config(steps=1, core_items=20), encoder=tiny_encoder).fit(graph, seed=0)
+    before = model.recommend("person00", 5)
+
+    def overflow(histories: sparse.csr_array, _: float) -> torch.Tensor:
+        return torch.full((histories.shape[1],) * 2, torch.inf)
+
+    monkeypatch.setattr(fitting, "teacher_weights", overflow)
+    with pytest.raises(TrainingError, match="the teacher weights are not all finite"):
+        model.fit(graph, seed=1)
+    assert model.recommend("person00", 5).equals(before)

@@ -401,7 +401,7 @@ def test_features_only(tiny_encoder: TextEncoder) -> None:
     ranker = Recommender(CONFIG, encoder=tiny_encoder).fit(featured([None]))
     cold = ranker.validation["cold"]
     assert isinstance(cold, dict)
-    assert list(cold["shares"]) == ["features"]
+    assert list(cold["shares"]) == ["features", "plain features"]
     top = ranker.recommend(["a_fan1", "b_fan1"], 1, items=["a_new", "b_new"])
     assert top["item"].tolist() == ["a_new", "b_new"]
     other = featured([None]).to_tables()

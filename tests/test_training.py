@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from kgrec.errors import TrainingError
 from kgrec.model.propagation import Propagation, channel_kernels
 from kgrec.training import (
     TARGET_EXPONENT,
@@ -120,6 +123,20 @@ def test_one_user_and_one_hidden_item_have_no_spread() -> None:
         ridge=0.1,
     )
     assert torch.isfinite(propagation.shares()).all()
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_and_is_named() -> None:
+    broken = replace(EPISODES[1], scores=torch.full_like(EPISODES[1].scores, torch.inf))
+    with pytest.raises(TrainingError, match="step 2 is nan, on draw 2 of hidden items"):
+        train_shares(
+            Propagation([1.0, 1.0], 0.0),
+            channel_kernels(ROWS, ROWS),
+            [EPISODES[0], broken],
+            steps=4,
+            learning_rate=0.1,
+            prior_strength=0.0,
+            ridge=0.3,
+        )
 
 
 def test_every_user_of_an_episode_has_known_and_hidden_items() -> None:
