@@ -11,7 +11,7 @@ NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection te
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-neo4j lint docs format bench-quality bench-message-passing bench-new-users bench-frontier \
-	bench-ingest bench-serve bench-explore bench-rating bench-scale test-lowest clean
+	bench-ingest bench-serve bench-explore bench-rating bench-trust bench-scale test-lowest clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ bench-scale: $(VENV)/installed-test  ## measure how time and memory grow up to a
 
 bench-explore: $(VENV)/installed-test  ## measure whether the shares of edges are right, and how fast a hub is shown
 	$(BIN)/python -m benchmarks.explore
+
+bench-trust: $(VENV)/installed-test  ## damage, kill and cut, and count what is lost
+	$(BIN)/python -m benchmarks.trust
 
 bench-rating: $(VENV)/installed-test $(VENV)/installed-bench  ## measure how well ratings are predicted
 	$(BIN)/python -m benchmarks.rating $(if $(DATA),--data $(DATA))

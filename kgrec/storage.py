@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -103,6 +104,8 @@ def is_empty_folder(path: Path) -> bool:
 def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
     """Write a folder beside its place and rename it, so that it is never there by halves.
 
+    All is on disk before it gets its name, so that a power cut leaves one of both as well.
+
     Parameters
     ----------
     target
@@ -119,9 +122,12 @@ def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
         new, old = Path(beside) / "new", Path(beside) / "old"
         write(new)
+        for path in (*new.rglob("*"), new):
+            _sync(path)
         if target.exists():
             target.rename(old)
         _rename(new, target, old)
+        _sync(target.parent)
 
 
 def finish_replacement(target: Path) -> None:
@@ -139,6 +145,15 @@ def finish_replacement(target: Path) -> None:
             (beside / "new").rename(target)
             shutil.rmtree(beside, ignore_errors=True)
             return
+
+
+def _sync(path: Path) -> None:
+    """Make sure that what a file or folder holds is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _rename(new: Path, target: Path, old: Path) -> None:
