@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 LOWEST := .venv-lowest
+AUDIT := .venv-audit
 BIN := $(VENV)/bin
 COMPOSE := docker compose --project-name kgrec-tests
 NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection tests/writeback tests/syncing \
@@ -10,7 +11,8 @@ NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection te
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-neo4j lint docs format bench-quality bench-message-passing bench-new-users bench-frontier \
+.PHONY: help demo test test-neo4j lint docs audit sbom format \
+	bench-quality bench-message-passing bench-new-users bench-frontier \
 	bench-ingest bench-serve bench-explore bench-rating bench-trust bench-scale test-lowest clean
 
 help:  ## list the targets
@@ -55,6 +57,18 @@ lint: $(VENV)/installed-test  ## check style and types
 docs: $(VENV)/installed-test  ## build the documentation into build/site
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/site
 
+$(AUDIT)/installed: | $(BIN)/python
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet pip-audit cyclonedx-bom
+	@touch $@
+
+audit: $(AUDIT)/installed  ## look the pinned packages up among known vulnerabilities (needs a network)
+	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
+sbom: $(AUDIT)/installed $(VENV)/installed-test  ## list all packages of the environment in build/sbom.json (CycloneDX)
+	@mkdir -p build
+	$(AUDIT)/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-file build/sbom.json
+
 format: $(VENV)/installed-test  ## put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -83,8 +97,10 @@ bench-scale: $(VENV)/installed-test  ## measure how time and memory grow up to a
 bench-explore: $(VENV)/installed-test  ## measure whether the shares of edges are right, and how fast a hub is shown
 	$(BIN)/python -m benchmarks.explore
 
-bench-trust: $(VENV)/installed-test  ## damage, kill and cut, and count what is lost
+bench-trust: $(VENV)/installed-test  ## damage, kill and cut, and count what is lost; read while others write
 	$(BIN)/python -m benchmarks.trust
+	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.load --soak --seconds 600
 
 bench-rating: $(VENV)/installed-test $(VENV)/installed-bench  ## measure how well ratings are predicted
 	$(BIN)/python -m benchmarks.rating $(if $(DATA),--data $(DATA))
@@ -100,4 +116,4 @@ test-lowest: $(LOWEST)/installed  ## run the tests with the oldest releases that
 	$(LOWEST)/bin/python -m pytest -W default
 
 clean:  ## delete the environments and what the tools leave
-	rm -rf $(VENV) $(LOWEST) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(AUDIT) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

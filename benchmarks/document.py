@@ -1,8 +1,8 @@
 """Copy the tables of the benchmarks into the documentation.
 
 ``python -m benchmarks.document`` puts what lies in ``benchmarks/results`` between the marks
-``<!-- from NAME.md -->`` and ``<!-- end of NAME.md -->`` of ``docs/benchmarks.md`` and
-``docs/rating.md``, so that no number there was ever typed.
+``<!-- from NAME.md -->`` and ``<!-- end of NAME.md -->`` of some pages, so that no number there was
+ever typed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 DOCUMENTS = tuple(
-    Path(__file__).parent.parent / "docs" / name for name in ("benchmarks.md", "rating.md")
+    Path(__file__).parent.parent / "docs" / name
+    for name in ("benchmarks.md", "rating.md", "benchmarks-trust.md")
 )
 
 _MARKED = re.compile(

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from kgrec.errors import ArtifactError
 from kgrec.items import Change
+from kgrec.storage import sync_to_disk
 
 FORMAT = "kgrec journal"
 VERSION = 1
@@ -127,7 +128,7 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self.path)
-            sync_folder(self.path.parent)
+            sync_to_disk(self.path.parent)
         except OSError as error:
             raise ArtifactError(f"the journal {self.path} can't be written: {error}") from error
 
@@ -265,21 +266,6 @@ class Journal:
             f"the journal {self.path} was altered at byte {offset:,}: {reason}; restore it from a "
             "copy, or move it away to go on without the changes in it"
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_files(folder: Path) -> None:
-    """Wait until all files in a folder are on the disk, and their names."""
-    for path in [*folder.rglob("*"), folder, folder.parent]:
-        sync_folder(path)  # which does for a file as well
 
 
 def _write_whole(file: io.FileIO, content: bytes) -> None:

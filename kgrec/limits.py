@@ -6,6 +6,7 @@ Sources come from other people: a file of a few kilobytes may unpack to terabyte
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
@@ -150,7 +151,10 @@ class _Counted(BufferedIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         """Read so many bytes, or all."""
-        content = self._stream.read(-1 if size is None else size)
+        try:
+            content = self._stream.read(-1 if size is None else size)
+        except zlib.error as error:  # as for other damage of the file
+            raise OSError(f"what is packed is damaged: {error}") from error
         self._count += len(content)
         check_size(self._path, self._count, self._limits)
         return content

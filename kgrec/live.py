@@ -12,7 +12,7 @@ from pathlib import Path
 from kgrec.artifact import digest_of_model, read_journal_position
 from kgrec.errors import ArtifactError, ConfigError, SourceError, UnknownIdError
 from kgrec.items import AddInteractions, Change
-from kgrec.journal import Entry, Header, Journal, Place, sync_files
+from kgrec.journal import Entry, Header, Journal, Place
 from kgrec.recommender import Recommender
 from kgrec.storage import finish_replacement
 from kgrec.text import TextEncoder
@@ -160,7 +160,6 @@ class LiveModel:
         with self._changing, self._journal.lock():
             now = self._catch_up(self._loaded)
             now.recommender.save(self.folder, journal_position=now.position)
-            sync_files(self.folder)
             digest = digest_of_model(self.folder)
             self._journal.begin(Header(digest, now.position + 1))
             _, _, place = self._journal.read()

@@ -123,11 +123,11 @@ def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
         new, old = Path(beside) / "new", Path(beside) / "old"
         write(new)
         for path in (*new.rglob("*"), new):
-            _sync(path)
+            sync_to_disk(path)
         if target.exists():
             target.rename(old)
         _rename(new, target, old)
-        _sync(target.parent)
+        sync_to_disk(target.parent)
 
 
 def finish_replacement(target: Path) -> None:
@@ -147,8 +147,19 @@ def finish_replacement(target: Path) -> None:
             return
 
 
-def _sync(path: Path) -> None:
-    """Make sure that what a file or folder holds is on disk."""
+def sync_to_disk(path: Path) -> None:
+    """Wait until what a file holds, or the names in a folder, are on disk.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+
+    Raises
+    ------
+    OSError
+        If it can't be opened.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -80,6 +81,20 @@ def test_a_gzip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
         read_tables(tmp_path, SCHEMA)
     with pytest.raises(SourceError, match=r"more than the 0.05 GB"):
         read_tables(tmp_path, limited(file_gigabytes=0.05))
+
+
+def test_damaged_gzip_is_refused_with_a_reason(tmp_path: Path) -> None:
+    for name, frame in FRAMES.items():
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    (tmp_path / "entities.csv").unlink()
+    random = np.random.default_rng(0)
+    many = pd.DataFrame({"id": random.integers(1 << 40, size=5_000), "type": "film"})
+    many.to_csv(tmp_path / "entities.csv.gz", index=False)
+    content = bytearray((tmp_path / "entities.csv.gz").read_bytes())
+    content[2_000:2_100] = content[4_000:4_100]
+    (tmp_path / "entities.csv.gz").write_bytes(content)
+    with pytest.raises(SourceError, match=r"entities\.csv\.gz is malformed: .*write it again"):
+        read_tables(tmp_path, SCHEMA)
 
 
 def test_gzip_that_is_packed_as_usual_is_read(tmp_path: Path) -> None:

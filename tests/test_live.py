@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.kills import run_rounds
+from benchmarks.load import run
 from kgrec import Config, Recommender, TextEncoder
 from kgrec.errors import ArtifactError, ConfigError, SourceError, UnknownIdError
 from kgrec.items import AddInteractions, Edge, Interaction, Item, PutItems, RemoveItems
@@ -177,6 +178,19 @@ def test_a_model_trained_anew_takes_its_place(
     assert "new" in live.current().graph.items.ids.to_pylist()
     anew.put_items([NEW])
     assert same(live.current(), anew)
+
+
+def test_every_answer_under_load_is_that_of_one_version(tmp_path: Path) -> None:
+    found = run(tmp_path, 3.0, readers=4, writers=2, compact=False)
+    assert found.errors == found.wrong == []
+    assert found.answers > 50
+    assert found.changes > 5
+
+
+def test_reading_goes_on_while_changes_are_folded_into_the_model(tmp_path: Path) -> None:
+    found = run(tmp_path, 2.0, readers=2, writers=1, compact=True)
+    assert found.errors == []
+    assert found.answers > 20
 
 
 def test_a_broken_new_model_is_not_taken(folder: Path, tiny_encoder: TextEncoder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,7 +85,7 @@ class Login:
     """User, password and database of a Bolt server; None where they are not given."""
 
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     database: str | None
 
 

@@ -21,8 +21,8 @@ class Tokens(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    read: tuple[str, ...] = ()
-    write: tuple[str, ...] = ()
+    read: tuple[str, ...] = Field(default=(), repr=False)
+    write: tuple[str, ...] = Field(default=(), repr=False)
 
     def __bool__(self) -> bool:
         return bool(self.read or self.write)

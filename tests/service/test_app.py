@@ -171,6 +171,37 @@ def test_tokens_and_their_scopes(start: Start) -> None:
         assert service.ask("GET", path).status == 200
 
 
+def test_no_route_but_those_of_health_and_the_page_answers_without_a_token(start: Start) -> None:
+    service = start(Tokens(read=("reader-reader-reader",), write=("writer-writer-writer",)))
+    document = service.ask("GET", "/openapi.json", headers=READER).json
+    open_routes = {"/health", "/ready"}
+    asked = 0
+    for path, verbs in document["paths"].items():
+        for verb in verbs:
+            if path not in open_routes:
+                answer = service.ask(verb.upper(), path.replace("{item}", "film01"), {})
+                assert answer.status == 401, (verb, path)
+                asked += 1
+    assert asked >= 8
+
+
+def test_tokens_are_in_no_log_answer_or_repr(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens = Tokens(read=("reader-reader-reader",), write=("writer-writer-writer",))
+    caplog.set_level("DEBUG")
+    service = start(tokens)
+    answers = [
+        service.ask("POST", "/recommend", {"user": "person01"}, READER),
+        service.ask("POST", "/recommend", {"user": "nobody"}, READER),
+        service.ask("PUT", "/items", {"items": [NEW]}, READER),
+        service.ask("POST", "/recommend?token=x", b"{", WRITER),
+    ]
+    told = caplog.text + repr(tokens) + "".join(str(vars(answer)) for answer in answers)
+    assert "reader-reader" not in told
+    assert "writer-writer" not in told
+
+
 def test_pages_of_other_sites_get_nothing_where_there_are_no_tokens(service: Service) -> None:
     assert service.ask("GET", "/graph", headers={"Host": "evil.example"}).status == 400
 
