@@ -207,7 +207,7 @@ def keep(output: Path, kind: str, seconds: float, found: Found, how: dict[str, i
     rows[kind]["memory grown"] = round(found.growth, 4)
     write_text(path, json.dumps(rows, indent=2) + "\n")
     lines = [
-        "| run | seconds | readers | writers | answers | changes | errors | of no version | memory |",
+        "| run | seconds | readers | writers | answers | changes | errors | of none | memory |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, row in rows.items():
