@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 LOWEST := .venv-lowest
 AUDIT := .venv-audit
+MUTATED := .venv-mutated
 BIN := $(VENV)/bin
 COMPOSE := docker compose --project-name kgrec-tests
 NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection tests/writeback tests/syncing \
@@ -13,7 +14,7 @@ NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection te
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-neo4j lint docs audit sbom format \
 	bench-quality bench-message-passing bench-new-users bench-frontier \
-	bench-ingest bench-serve bench-explore bench-rating bench-trust bench-scale test-lowest clean
+	bench-ingest bench-serve bench-explore bench-rating bench-trust bench-scale test-lowest mutate clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -115,5 +116,15 @@ $(LOWEST)/installed: pyproject.toml constraints-lowest.txt
 test-lowest: $(LOWEST)/installed  ## run the tests with the oldest releases that kgrec accepts
 	$(LOWEST)/bin/python -m pytest -W default
 
+$(MUTATED)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(MUTATED)
+	$(MUTATED)/bin/python -m pip install --quiet --upgrade pip
+	$(MUTATED)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test]' 'mutmut>=3.8'
+	@touch $@
+
+mutate: $(MUTATED)/installed  ## change the code bit by bit, and list the changes that no test noticed
+	$(MUTATED)/bin/mutmut run
+	$(MUTATED)/bin/mutmut results
+
 clean:  ## delete the environments and what the tools leave
-	rm -rf $(VENV) $(LOWEST) $(AUDIT) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(AUDIT) $(MUTATED) mutants build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

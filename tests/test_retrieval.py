@@ -17,9 +17,17 @@ SCORES = arrays(
 )
 
 
-@given(SCORES, st.integers(0, 12))
-def test_is_a_stable_sort(scores: NDArray[np.float32], k: int) -> None:
-    columns, values = top_k(scores, k)
+def many_scores(patch: pytest.MonkeyPatch) -> None:
+    """Let few scores take the way of many."""
+    patch.setattr(kgrec.retrieval, "FEW_SCORES", 0)
+
+
+@given(SCORES, st.integers(0, 12), st.booleans())
+def test_is_a_stable_sort(scores: NDArray[np.float32], k: int, as_many: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        if as_many:
+            many_scores(patch)
+        columns, values = top_k(scores, k)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     expected = np.take_along_axis(scores, order, axis=1)
     np.testing.assert_array_equal(values, expected)
@@ -36,6 +44,7 @@ def test_ties_go_to_the_lower_column() -> None:
 def test_no_rows_and_no_columns() -> None:
     assert top_k(np.zeros((0, 4), np.float32), 2)[0].shape == (0, 2)
     assert top_k(np.zeros((3, 0), np.float32), 2)[0].shape == (3, 0)
+    assert top_k(np.zeros((3, 4), np.float32), 0)[1].shape == (3, 0)
 
 
 def test_a_negative_length_is_refused() -> None:
@@ -60,8 +69,9 @@ def test_products_by_blocks(
 
 @pytest.mark.parametrize("width", [255, 256, 1_000, 4_097])
 @pytest.mark.parametrize("distinct", [3, 10_000])
-def test_wide_rows_by_pieces(width: int, distinct: int) -> None:
+def test_wide_rows_by_pieces(width: int, distinct: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With few distinct values most of the best are ties, which go to the lower column."""
+    many_scores(monkeypatch)
     random = np.random.default_rng(width)
     scores = random.integers(0, distinct, (7, width)).astype(np.float32)
     scores[0, 10:] = -np.inf
@@ -71,3 +81,22 @@ def test_wide_rows_by_pieces(width: int, distinct: int) -> None:
         expected = np.take_along_axis(scores, order, axis=1)
         np.testing.assert_array_equal(values, expected)
         np.testing.assert_array_equal(columns, np.where(expected == -np.inf, -1, order))
+
+
+def test_more_scores_than_are_looked_at_row_by_row() -> None:
+    random = np.random.default_rng(0)
+    scores = random.integers(0, 500, (3, kgrec.retrieval.FEW_SCORES // 2)).astype(np.float32)
+    columns, values = top_k(scores, 10)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+    np.testing.assert_array_equal(columns, order)
+    np.testing.assert_array_equal(values, np.take_along_axis(scores, order, axis=1))
+    assert columns.dtype == np.int64
+    assert values.dtype == np.float32
+
+
+def test_products_have_their_types_and_refuse_a_negative_length() -> None:
+    items = np.eye(3)
+    columns, products = top_products(items.astype(np.float32), items.astype(np.float32), 2)
+    assert (columns.dtype, products.dtype) == (np.int64, np.float32)
+    with pytest.raises(ValueError, match="-1 items"):
+        top_products(columns.astype(np.float32), columns.astype(np.float32), -1)

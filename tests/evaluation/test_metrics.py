@@ -107,6 +107,17 @@ def test_coverage_counts_each_item_once_and_no_empty_place() -> None:
         metrics.coverage(np.array([[0]]), 0)
 
 
+def test_one_candidate_is_covered_or_not() -> None:
+    assert metrics.coverage(np.array([[0], [-1]]), 1) == 1.0
+    assert metrics.coverage(np.array([[-1], [-1]]), 1) == 0.0
+
+
+def test_errors_are_taken_in_double_precision() -> None:
+    predicted = np.array([1e8], np.float32)
+    assert metrics.mae(predicted, np.array([1e8 + 1.0])) == 1.0
+    assert metrics.rmse(np.array([3], np.int8), np.array([-127], np.int8)) == 130.0
+
+
 def test_errors_of_ratings_with_known_answers() -> None:
     predicted, ratings = np.array([3.0, 1.0, 5.0]), np.array([3.0, 3.0, 4.0])
     assert metrics.rmse(predicted, ratings) == pytest.approx(np.sqrt(5.0 / 3.0))

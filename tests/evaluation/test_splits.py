@@ -92,6 +92,36 @@ def test_same_seed_same_split(seed: int) -> None:
     assert pair_set(first) == pair_set(again)
 
 
+def test_other_seeds_hold_other_interactions_and_items_out() -> None:
+    graph = dated_graph()
+    for split in (split_interactions, split_cold_items):
+        drawn = {frozenset(pair_set(split(graph, 0.3, seed=seed))[1]) for seed in range(5)}
+        assert len(drawn) == 5
+
+
+def test_a_fifth_of_seed_0_is_held_out_unless_something_else_is_asked_for() -> None:
+    graph = dated_graph()
+    for split in (split_interactions, split_cold_items):
+        assert pair_set(split(graph)) == pair_set(split(graph, 0.2, seed=0))
+        assert len(split(graph).test) == 12
+    assert pair_set(split_by_time(graph)) == pair_set(split_by_time(graph, 0.2))
+    assert pair_set(split_cold_items(graph)) != pair_set(split_cold_items(graph, newest=True))
+
+
+def test_users_without_a_history_are_no_matter() -> None:
+    watched = [("ada", film) for film in "abcde"]
+    graph = make_graph(dict.fromkeys("abcde"), [*watched, ("zoe", "a")])
+    lone = graph.with_interactions(graph.interactions.select(graph.interactions.user == 0))
+    assert len(split_interactions(lone, 0.4).test) == 2
+
+
+def test_items_first_used_together_are_held_out_in_their_order() -> None:
+    films = [f"film{number:02}" for number in range(40)]
+    graph = make_graph(dict.fromkeys(films), [("ada", film, 7) for film in films])
+    held_out = split_cold_items(graph, 0.2, newest=True).test_pairs()["item"].tolist()
+    assert held_out == films[:8]
+
+
 def test_times_are_needed() -> None:
     graph = make_graph({"a": None, "b": None}, [("u", "a"), ("u", "b")])
     with pytest.raises(ValueError, match="have no times"):
