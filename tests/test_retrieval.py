@@ -97,6 +97,7 @@ def test_more_scores_than_are_looked_at_row_by_row() -> None:
 def test_products_have_their_types_and_refuse_a_negative_length() -> None:
     items = np.eye(3)
     columns, products = top_products(items.astype(np.float32), items.astype(np.float32), 2)
-    assert (columns.dtype, products.dtype) == (np.int64, np.float32)
+    assert columns.dtype == np.int64
+    assert products.dtype == np.float32
     with pytest.raises(ValueError, match="-1 items"):
         top_products(columns.astype(np.float32), columns.astype(np.float32), -1)
