@@ -106,10 +106,73 @@ def test_a_notebook_shows_types_and_counts() -> None:
 
 
 def test_summary_counts() -> None:
-    counts = film_graph().summary().set_index("name")["count"].to_dict()
+    summary = film_graph().summary()
+    assert list(dict.fromkeys(summary["kind"])) == ["node", "relation", "interaction"]
+    counts = summary.set_index("name")["count"].to_dict()
     assert counts["film"] == 3
     assert counts["film -has_genre-> genre"] == 3
     assert counts["watched"] == 3
+
+
+def weighted_log() -> KnowledgeGraph:
+    """Make three films, of which the last is nobody's, and a log that repeats itself."""
+    log = [("ada", "1", 2.0, 5), ("ada", "1", 3.0, 6), ("bob", "2", 0.5, 7), ("bob", "1", 1.0, 4)]
+    return KnowledgeGraph.from_tables(
+        SCHEMA,
+        GraphTables(
+            pa.table({"id": ["1", "2", "3"], "type": ["film"] * 3}),
+            column_table(("head", "relation", "tail"), [("1", "sequel_of", "2")]),
+            column_table(("user", "item", "weight", "time"), log),
+        ),
+    )
+
+
+def test_weights_of_interactions_stay_with_their_rows() -> None:
+    log = weighted_log().interactions
+    assert log.weight is not None
+    assert log.time is not None
+    rows = zip(
+        log.user.tolist(), log.item.tolist(), log.weight.tolist(), log.time.tolist(), strict=True
+    )
+    assert sorted(rows) == [(0, 0, 2.0, 5), (0, 0, 3.0, 6), (1, 0, 1.0, 4), (1, 1, 0.5, 7)]
+    later = log.select(log.time > 5)
+    assert later.weight is not None
+    assert sorted(later.weight.tolist()) == [0.5, 3.0]
+    assert log.weight.dtype == np.float32
+    assert log.time.dtype == np.int64
+
+
+def test_who_used_what_is_a_matrix_of_ones() -> None:
+    matrix = weighted_log().interaction_matrix()
+    assert matrix.toarray().tolist() == [[1, 0, 0], [1, 1, 0]]
+    assert matrix.dtype == np.float32
+    assert matrix.indices.dtype == np.int32
+
+
+def test_other_interactions_leave_nodes_and_edges_as_they_are() -> None:
+    graph = weighted_log()
+    other = graph.with_interactions(graph.interactions.select(np.array([0])))
+    assert other.edges is graph.edges
+    assert other.nodes is graph.nodes
+    assert len(other.interactions) == 1
+    assert other != graph
+
+
+def test_graphs_of_other_schemas_are_others() -> None:
+    graph = weighted_log()
+    renamed = SCHEMA.model_copy(update={"name": "other"})
+    assert KnowledgeGraph.from_tables(renamed, graph.to_tables()) != graph
+    assert graph != "a graph"
+
+
+def test_a_missing_weight_among_others_is_one() -> None:
+    edges = [("1", "sequel_of", "2", None), ("2", "sequel_of", "3", 0.5)]
+    tables = weighted_log().to_tables()
+    relations = column_table(("head", "relation", "tail", "weight"), edges)
+    graph = KnowledgeGraph.from_tables(SCHEMA, replace(tables, relations=relations))
+    table = graph.edges["film", "sequel_of", "film"]
+    assert table.weight is not None
+    assert table.weight.tolist() == [1.0, 0.5]
 
 
 def test_positions() -> None:
