@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import json
+import resource
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,7 @@ from safetensors import SafetensorError
 
 from tests.baselines.worlds import checkerboard
 from tests.bert import save_random_bert
+from tests.live_world import live_graph
 
 FILES = (
     "manifest.json",
@@ -421,3 +423,24 @@ def test_files_hold_what_their_names_say(saved: Path) -> None:
     facts = json.loads((saved / "model.json").read_text(), parse_constant=pytest.fail)
     assert facts["config"]["steps"] == 5
     assert np.isfinite(facts["sharpness"])
+
+
+def test_a_disk_that_fills_up_leaves_the_old_model(
+    tiny_encoder: TextEncoder, tmp_path: Path
+) -> None:
+    """A limit on the size of files stands for the disk: writing fails in the same place."""
+    config = Config(steps=1, core_items=20)
+    models = [Recommender(config, encoder=tiny_encoder).fit(live_graph(), seed=s) for s in (0, 1)]
+    models[0].save(tmp_path / "model")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for allowed in (1_000, 20_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (allowed, before[1]))
+        try:
+            with pytest.raises(ArtifactError, match=r"can't be (written|saved)"):
+                models[1].save(tmp_path / "model")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        again = Recommender.load(tmp_path / "model", encoder=tiny_encoder)
+        expected = models[0].recommend("person00", 5)
+        assert again.recommend("person00", 5).equals(expected)
+        assert [path.name for path in tmp_path.iterdir()] == ["model"]
