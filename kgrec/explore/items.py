@@ -77,9 +77,9 @@ def coverage(
 
     Notes
     -----
-    Packages of the Debian data below the default number of edges are found half as often as
-    others: ``python -m benchmarks.explore``.  :func:`kgrec.explore.recall_by` tells for your own
-    data.
+    Packages of the Debian data below the default number of edges are found less than half as
+    often as others: ``python -m benchmarks.explore``.  :func:`kgrec.explore.recall_by` tells for
+    your own data.
     """
     degrees = count_edges(graph)[graph.schema.item]
     if edges is None:
