@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from kgrec.errors import SourceError, UnknownIdError, name_ids
-from kgrec.limits import Limits, check_count
+from kgrec.limits import Limits, check_rows
 from kgrec.notebook import card
 from kgrec.pairs import is_first, order_keys, pair_keys, split_keys
-from kgrec.schema import COLUMNS, GraphSchema, TableName
+from kgrec.schema import COLUMNS, TABLE_NAMES, GraphSchema, TableName
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -783,13 +783,9 @@ def _encode_users(interactions: pa.Table) -> pa.Table:
 
 
 def _refuse_too_many(limits: Limits, tables: GraphTables) -> None:
-    parts: tuple[tuple[TableName, str, pa.Table, int], ...] = (
-        ("entities", "nodes", tables.entities, limits.nodes),
-        ("relations", "edges", tables.relations, limits.edges),
-        ("interactions", "interactions", tables.interactions, limits.interactions),
-    )
-    for name, what, table, limit in parts:
-        check_count(tables.places.get(name, f"the table {name}"), what, len(table), limit)
+    for name in TABLE_NAMES:
+        place = tables.places.get(name, f"the table {name}")
+        check_rows(place, name, len(getattr(tables, name)), limits)
 
 
 def _refuse_long_texts(limits: Limits, entities: pa.Table) -> None:

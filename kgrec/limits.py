@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from kgrec.errors import SourceError
+
+TableName = Literal["entities", "relations", "interactions"]
 
 RATIO_MATTERS_FROM = 1 << 26  # bytes unpacked
 
@@ -49,25 +51,30 @@ class Limits(BaseModel):
     )
 
 
-def check_count(place: str, what: str, count: int, limit: int) -> None:
-    """Refuse too many rows.
+def check_rows(place: str, table: TableName, count: int, limits: Limits) -> None:
+    """Refuse a table with too many rows.
 
     Parameters
     ----------
     place
-        Where they are, for the error.
-    what
-        ``nodes``, ``edges`` or ``interactions``: the limit's name.
+        Where it is, for the error.
+    table
+        Which of the three tables it is.
     count
-        How many there are.
-    limit
-        How many there may be.
+        How many rows it has.
+    limits
+        What is allowed.
 
     Raises
     ------
     SourceError
         If there are more.
     """
+    what, limit = {
+        "entities": ("nodes", limits.nodes),
+        "relations": ("edges", limits.edges),
+        "interactions": ("interactions", limits.interactions),
+    }[table]
     if count > limit:
         raise SourceError(
             f"{place} has {count:,} {what}, more than the {limit:,} that are allowed: leave some "

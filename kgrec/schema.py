@@ -18,10 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kgrec.errors import SchemaError, name_ids
 from kgrec.limits import Limits
+from kgrec.limits import TableName as TableName
+from kgrec.outside import Language as Language
 from kgrec.outside import find_outside
-
-TableName = Literal["entities", "relations", "interactions"]
-Language = Literal["cypher", "sparql"]
 
 Parameter = str | int | float | bool | list[str] | list[int] | list[float]
 

@@ -157,8 +157,9 @@ def _shares_over_edges(subject: Subject, frame: pd.DataFrame) -> Iterator[tuple[
         if hop == 1:
             yield 0, ITSELF, float(shares[kind][subject.item])
             shares[kind][subject.item] = 0.0
-        yield from _divide(hop, shares, list(_crossings(graph, reached)))
-        for _, end, nodes in list(_crossings(graph, reached)):
+        crossings = list(_crossings(graph, reached))
+        yield from _divide(hop, shares, crossings)
+        for _, end, nodes in crossings:
             reached[end][nodes] = True
 
 

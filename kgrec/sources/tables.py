@@ -12,7 +12,7 @@ from pyarrow import csv, feather, parquet
 
 from kgrec.errors import SourceError, name_ids
 from kgrec.graph import GraphTables, KnowledgeGraph
-from kgrec.limits import Limits, check_count, check_size, open_limited
+from kgrec.limits import Limits, check_rows, check_size, open_limited
 from kgrec.progress import counted_rows
 from kgrec.schema import COLUMNS, TABLE_NAMES, GraphSchema, TableName
 from kgrec.sources._common import check_columns, empty_table, typed_table
@@ -23,11 +23,6 @@ DELIMITERS: Mapping[str, str] = {".tsv": "\t", ".csv": ","}
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 SUFFIXES = (".parquet", *ARROW_SUFFIXES, ".tsv", ".tsv.gz", ".csv", ".csv.gz")
 BLOCK_BYTES = 1 << 24  # a row must fit in
-ROWS: Mapping[TableName, str] = {
-    "entities": "nodes",
-    "relations": "edges",
-    "interactions": "interactions",
-}
 
 
 def read_tables(
@@ -263,8 +258,7 @@ def _read_file(path: Path, name: TableName, limits: Limits) -> pa.Table:
 def _check_parquet(path: Path, name: TableName, limits: Limits) -> None:
     """Refuse by its footer a file that unpacks to too much: values that repeat take no room."""
     footer = parquet.read_metadata(path)
-    most = {"entities": limits.nodes, "relations": limits.edges}.get(name, limits.interactions)
-    check_count(str(path), ROWS[name], footer.num_rows, most)
+    check_rows(str(path), name, footer.num_rows, limits)
     groups = range(footer.num_row_groups)
     check_size(path, sum(footer.row_group(group).total_byte_size for group in groups), limits)
 
