@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TRIALS = 1_024  # queries that the index is tuned on
 LEAST_ITEMS = 20_000  # with fewer, looking at all of them is as fast
 LEARNED_FROM = 200_000
+ADDED_AT_ONCE = 65_536  # so that items in another layout are never copied as a whole
 STEP = 1.08  # by how much more is looked into at a time while tuning
 MOST_CANDIDATES = 128.0  # that are looked at again, for each that is wanted
 SHARE_OF_PROBING = 0.6  # of what may be missed: by lists that are not looked into at all
@@ -77,7 +78,7 @@ class ApproximateIndex:
             raise ImportError(
                 "the index needs the package faiss-cpu: pip install 'kgrec[ann]'"
             ) from error
-        self._items = np.ascontiguousarray(items, np.float32)
+        self._items = np.asarray(items, np.float32)
         self._index: faiss.IndexRefine | None = None
         self.recall = 1.0
         if len(items) < LEAST_ITEMS:
@@ -91,11 +92,12 @@ class ApproximateIndex:
         self._lists = faiss.extract_index_ivf(index)
         self._lists.cp.max_points_per_centroid = max(1, LEARNED_FROM // lists)
         self._lists.cp.min_points_per_centroid = 1
-        index.train(sample)
-        index.add(self._items)
+        index.train(np.ascontiguousarray(sample))
+        for start in range(0, len(items), ADDED_AT_ONCE):
+            index.add(np.ascontiguousarray(self._items[start : start + ADDED_AT_ONCE]))
         self._index = index
-        asked = self._items if queries is None else np.ascontiguousarray(queries, np.float32)
-        trial = asked[np.sort(random.permutation(len(asked))[:TRIALS])]
+        asked = self._items if queries is None else np.asarray(queries, np.float32)
+        trial = np.ascontiguousarray(asked[np.sort(random.permutation(len(asked))[:TRIALS])])
         self._tune(index, trial, recall, k)
 
     def search(
@@ -143,8 +145,12 @@ class ApproximateIndex:
         while self.recall < enough and probes < self._lists.nlist:
             probes *= STEP
             self.recall = look(probes, candidates)
-        while candidates > 1 and (fewer := look(probes, candidates / STEP)) >= wanted:
-            self.recall, candidates = fewer, candidates / STEP
+        while candidates > 1:
+            fewer = max(1.0, candidates / STEP)  # faiss refuses to look at less than is wanted
+            found = look(probes, fewer)
+            if found < wanted:
+                break
+            self.recall, candidates = found, fewer
         look(probes, candidates)
 
 

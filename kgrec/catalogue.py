@@ -580,18 +580,64 @@ class Catalogue:
             [B, other items], in the order of :attr:`content_positions`.
         """
         written = self.core_histories(histories)
-        core = np.asarray(written @ self.head.network.core_weights.numpy())
-        asked = self.head.ask(written)
-        content = np.asarray(asked @ self.base.weights[:-1])
-        if self.recent:  # a part of the buffer would be copied before it is multiplied
-            later = (asked @ self.buffer.weights[:-1])[:, : self.recent]
-            content = np.concatenate([content, later], axis=1)
+        return self.core_scores(histories, written), self.content_scores(histories, written)
+
+    def core_scores(self, histories: sparse.csr_array, written: sparse.csr_array) -> Vectors:
+        """Score the core items, in the order of :attr:`core_positions`.
+
+        Parameters
+        ----------
+        histories
+            [B, items].
+        written
+            The same over the core items, from :meth:`core_histories`.
+
+        Returns
+        -------
+        ndarray of float32
+            [B, core items].
+        """
+        scores = np.asarray(written @ self.head.network.core_weights.numpy())
         nothing = np.flatnonzero(np.diff(histories.indptr) == 0)
         if len(nothing):
-            core[nothing] = self.head.typical_core_scores
+            scores[nothing] = self.head.typical_core_scores
+        return _in_order(scores, self._core_slots)
+
+    def content_scores(self, histories: sparse.csr_array, written: sparse.csr_array) -> Vectors:
+        """Score all other items, in the order of :attr:`content_positions`.
+
+        Parameters
+        ----------
+        histories, written
+            As in :meth:`core_scores`.
+
+        Returns
+        -------
+        ndarray of float32
+            [B, other items].
+        """
+        asked = self.head.ask(written)
+        scores = np.asarray(asked @ self.base.weights[:-1])
+        if self.recent:
+            scores = np.concatenate([scores, self.recent_scores(asked)], axis=1)
+        nothing = np.flatnonzero(np.diff(histories.indptr) == 0)
+        if len(nothing):
             later = self.buffer.weights[-1, : self.recent]
-            content[nothing] = np.concatenate([self.base.weights[-1], later])
-        return _in_order(core, self._core_slots), _in_order(content, self._content_slots)
+            scores[nothing] = np.concatenate([self.base.weights[-1], later])
+        return _in_order(scores, self._content_slots)
+
+    def recent_scores(self, asked: sparse.csr_array | Vectors) -> Vectors:
+        """Score the columns that came later, [B, recent], of what :meth:`Head.ask` gives."""
+        # a part of the buffer would be copied before it is multiplied
+        return np.asarray(asked @ self.buffer.weights[:-1])[:, : self.recent]
+
+    @cached_property
+    def owners(self) -> Positions:
+        """Position of the item of each column beyond the core, -1 for nobody's, [base + recent]."""
+        owners = np.full(len(self.base) + self.recent, -1)
+        items = self.content_positions
+        owners[self.slots[items] - self.head.core_size] = items
+        return owners
 
     def scores(self, histories: sparse.csr_array) -> Vectors:
         """Score every item, [B, items] float32, in units of the spread of warm scores."""

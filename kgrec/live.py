@@ -39,6 +39,10 @@ class LiveModel:
         Encoder of the texts; by default the BERT model that the settings name.
     read_only
         Follow what others write, and write nothing.
+    recall
+        Search a catalogue that is large enough to be compressed approximately, with this share
+        of the exact best on average (:meth:`~kgrec.recommender.Recommender.build_index`); by
+        default each is searched exactly.
 
     Raises
     ------
@@ -55,10 +59,16 @@ class LiveModel:
     """
 
     def __init__(
-        self, folder: str | Path, *, encoder: TextEncoder | None = None, read_only: bool = False
+        self,
+        folder: str | Path,
+        *,
+        encoder: TextEncoder | None = None,
+        read_only: bool = False,
+        recall: float | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.read_only = read_only
+        self._recall = recall
         self.skipped = 0
         self.is_warm = False
         self._encoder = encoder
@@ -192,6 +202,8 @@ class LiveModel:
             digest = digest_of_model(self.folder)
             recommender = Recommender.load(self.folder, encoder=self._encoder)
             self._encoder = recommender.encoder
+            if self._recall is not None and recommender.is_compressed:
+                recommender.build_index(self._recall)
             position = read_journal_position(self.folder)
             if position is None:  # trained anew: what was compacted away is in its source
                 header, _, _ = self._journal.read()

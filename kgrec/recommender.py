@@ -20,6 +20,7 @@ from scipy import sparse
 from kgrec.artifact import SavedModel, load_model, save_model
 from kgrec.calibration import Mixing
 from kgrec.catalogue import SAMPLE_ITEMS, Catalogue, Head
+from kgrec.catalogue_index import CatalogueIndex
 from kgrec.changes import (
     ChangedGraph,
     change_graph,
@@ -55,6 +56,7 @@ from kgrec.rows import RowEncoder, RowParts
 from kgrec.text import TextEncoder
 from kgrec.text_memory import TextMemory
 
+TUNING_USERS = 1_024  # that an index is tuned on
 AUDIENCE_BLOCK = 4_096  # users whose histories are written over the core items at once
 
 
@@ -72,6 +74,7 @@ class _State:
     seed: int
     validation: dict[str, object]
     text_fingerprint: str
+    index: CatalogueIndex | None = None
 
 
 class Recommender(Ranker):
@@ -184,6 +187,17 @@ class Recommender(Ranker):
     def is_cold(self) -> NDArray[np.bool_]:
         """Whether nobody has used an item yet, [items]."""
         return self._fitted.is_cold
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the catalogue is so large that its columns are compressed.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        return self._fitted.catalogue.head.compression is not None
 
     @property
     def _fitted(self) -> _State:
@@ -305,12 +319,14 @@ class Recommender(Ranker):
                 encode = self._text_memory.encode_graph
                 rows = state.row_encoder.encode(graph, stale, encode) if len(stale) else []
                 catalogue = state.catalogue.moved(moves, core, stale, rows, len(graph.items))
+            catalogue = catalogue.compact()
             self._state = replace(
                 state,
                 graph=graph,
-                catalogue=catalogue.compact(),
+                catalogue=catalogue,
                 histories=graph.interaction_matrix(),
                 is_cold=graph.is_cold,
+                index=_index_of(state, catalogue),
             )
 
     def _catalogue_of(self, graph: KnowledgeGraph, core: NDArray[np.int64]) -> Catalogue:
@@ -447,8 +463,52 @@ class Recommender(Ranker):
             histories = move_histories(state.histories, change)
             is_cold = _follow_cold(state.is_cold, change, histories)
             self._state = replace(
-                state, graph=graph, catalogue=moved, histories=histories, is_cold=is_cold
+                state,
+                graph=graph,
+                catalogue=moved,
+                histories=histories,
+                is_cold=is_cold,
+                index=_index_of(state, moved),
             )
+
+    def build_index(self, recall: float = 0.95, *, seed: int = 0) -> float:
+        """Search a large catalogue approximately from now on, with faiss (extra ``ann``).
+
+        Items that arrive, change or go later are right in every list.  An index is not saved, and
+        is dropped when so much has changed that the columns are put in order anew, by
+        :meth:`update` say: build it again then.
+
+        Parameters
+        ----------
+        recall
+            Share of the exact best twenty that are to be found, on average.
+        seed
+            Seed of the draws.
+
+        Returns
+        -------
+        float
+            The share that is found, measured on users of the graph.
+
+        Raises
+        ------
+        ConfigError
+            If the catalogue is small enough to be searched exactly, or the share is none.
+        ImportError
+            If faiss is not installed.
+        NotFittedError
+            Before ``fit``.
+        """
+        if not 0.0 < recall <= 1.0:
+            raise ConfigError(f"recall is {recall}: it must be above 0 and at most 1")
+        with self._changing:
+            state = self._fitted
+            active = np.flatnonzero(np.diff(state.histories.indptr))
+            drawn = np.random.default_rng(seed).permutation(active)[:TUNING_USERS]
+            histories = state.histories[np.sort(drawn)]
+            index = CatalogueIndex(state.catalogue, histories, recall=recall, seed=seed)
+            self._state = replace(state, index=index)
+        return index.recall
 
     def explain(self, user: str, item: str, n: int = 5) -> pd.DataFrame:
         """Say what of a user's history speaks for an item, and how they relate.
@@ -754,7 +814,9 @@ class Recommender(Ranker):
         """Rank all candidates for some users at once.
 
         The best of the core items and the best of all others are found apart, and only those
-        are brought to one scale: the curves keep the order within each group.
+        are brought to one scale: the curves keep the order within each group.  All others are
+        searched approximately after :meth:`build_index`, as long as the items to choose from
+        are not narrowed down and everybody has used something.
 
         Parameters
         ----------
@@ -771,14 +833,16 @@ class Recommender(Ranker):
         state = self._fitted
         catalogue = state.catalogue
         seen = batch.histories if exclude_seen else None
-        groups = [
-            _best_of(scores, positions, k, candidates, seen)
-            for scores, positions in zip(
-                catalogue.group_scores(batch.histories),
-                (catalogue.core_positions, catalogue.content_positions),
-                strict=True,
-            )
-        ]
+        written = catalogue.core_histories(batch.histories)
+        core = catalogue.core_scores(batch.histories, written)
+        groups = [_best_of(core, catalogue.core_positions, k, candidates, seen)]
+        found = None
+        if state.index is not None and candidates is None and np.diff(batch.histories.indptr).all():
+            found = state.index.best(catalogue, written, k, seen)
+        if found is None:
+            content = catalogue.content_scores(batch.histories, written)
+            found = _best_of(content, catalogue.content_positions, k, candidates, seen)
+        groups.append(found)
         items = np.concatenate([items for items, _ in groups], axis=1)
         warm, cold = (scores for _, scores in groups)
         lengths = np.diff(batch.histories.indptr)
@@ -834,6 +898,11 @@ def _mixed_scores(
 
 def _best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _index_of(state: _State, catalogue: Catalogue) -> CatalogueIndex | None:
+    """Keep the index where it still is one of the catalogue's columns."""
+    return state.index if state.index is not None and state.index.covers(catalogue) else None
 
 
 def _follow(

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from benchmarks.kills import run_rounds
 from benchmarks.load import run
@@ -206,3 +207,24 @@ def test_killed_in_the_middle_of_writing() -> None:
     rounds = run_rounds(rounds=3, writes=1000)
     assert all(one.ok for one in rounds)
     assert sum(one.acknowledged for one in rounds) > 30
+
+
+def test_a_large_catalogue_is_searched_approximately_and_a_small_one_is_not(
+    folder: Path, tmp_path: Path, tiny_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = LiveModel(folder, encoder=tiny_encoder, recall=0.9)
+    assert small.current()._fitted.index is None
+    monkeypatch.setattr("kgrec.catalogue.COMPONENTS", 8)
+    config = Config(steps=2, core_items=16, catalogue_gigabytes=0)
+    Recommender(config, encoder=tiny_encoder).fit(live_graph()).save(tmp_path / "large")
+    exact, large = (
+        LiveModel(tmp_path / "large", encoder=tiny_encoder, recall=recall) for recall in (None, 0.9)
+    )
+    large.apply(PUT)
+    index = large.current()._fitted.index
+    assert index is not None
+    assert index.recall == 1.0
+    assert exact.current()._fitted.index is None
+    users = exact.current().graph.users.ids.to_pylist()
+    found, best = (live.current().recommend(users, 5) for live in (large, exact))
+    pd.testing.assert_frame_equal(found, best, atol=1e-4, rtol=1e-4)

@@ -104,7 +104,7 @@ def app_from_environment() -> FastAPI:
     """
     settings = from_environment()
     log_json_lines()
-    live = LiveModel(settings.model, read_only=settings.read_only)
+    live = LiveModel(settings.model, read_only=settings.read_only, recall=settings.recall)
     return make_app(live, settings, read_tokens(settings))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,14 @@ def serve(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="follow what others write, write nothing")
     ] = False,
+    recall: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=1,
+            help="search a large catalogue approximately, with this share of the exact best",
+        ),
+    ] = None,
     read_token_file: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="tokens that may read, one a line; or KGREC_READ_TOKEN"),
@@ -55,6 +64,8 @@ def serve(
         raise ConfigError(
             f"the service needs the package {error.name}: pip install 'kgrec[serve]'"
         ) from error
+    if recall is not None and find_spec("faiss") is None:
+        raise ConfigError("--recall needs the package faiss-cpu: pip install 'kgrec[ann]'")
     try:
         if rate:
             parse(rate)
@@ -68,6 +79,7 @@ def serve(
         port=port,
         workers=workers,
         read_only=read_only,
+        recall=recall,
         read_token_file=read_token_file,
         write_token_file=write_token_file,
         rate=rate,

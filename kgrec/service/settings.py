@@ -38,6 +38,12 @@ class ServiceSettings(BaseModel):
     port: int = Field(default=8000, ge=0, le=65_535, description="port to listen on")
     workers: int = Field(default=1, ge=1, description="processes that answer")
     read_only: bool = Field(default=False, description="follow what others write, write nothing")
+    recall: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="search approximately, with this share of the exact best on average",
+    )
     read_token_file: Path | None = Field(default=None, description="file with tokens, one a line")
     write_token_file: Path | None = Field(default=None, description="file with tokens, one a line")
     rate: str = Field(default="200/second", description="requests of one client, empty for any")
