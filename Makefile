@@ -14,7 +14,7 @@ NEO4J_TESTS := tests/integration tests/sources/test_neo4j.py tests/inspection te
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-neo4j lint docs audit sbom format \
 	bench-quality bench-message-passing bench-new-users bench-frontier \
-	bench-ingest bench-serve bench-explore bench-rating bench-trust bench-scale test-lowest mutate clean
+	bench-ingest bench-serve bench-explore bench-rating bench-trust bench-speed bench-scale test-lowest mutate clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,10 @@ bench-ingest: $(VENV)/installed-test  ## measure reading and writing back
 
 bench-serve: $(VENV)/installed-test  ## measure how fast kgrec serves and takes in new items
 	$(BIN)/python -m benchmarks.serve $(if $(DATA),--data $(DATA))
+
+bench-speed: $(VENV)/installed-test  ## measure texts a second, and training against ALS, where DATA has the data
+	$(BIN)/python -m benchmarks.texts
+	$(if $(DATA),$(BIN)/python -m benchmarks.training --data $(DATA))
 
 bench-scale: $(VENV)/installed-test  ## measure how time and memory grow up to a million items
 	$(BIN)/python -m benchmarks.scale

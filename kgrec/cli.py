@@ -242,14 +242,13 @@ def train(
     graph = _read_graph(
         source, schema, Login(username, password, database), interactions, parameter
     )
-    from kgrec.lineup import make_encoder
     from kgrec.recommender import Recommender
 
     announce(f"fitting {graph}")
     start = time.perf_counter()
     model = Recommender(
         settings,
-        encoder=make_encoder(settings, device),
+        encoder=settings.make_encoder(device),
         device=device,
         checkpoint=output.with_name(f"{output.name}.unfinished"),
     )
@@ -361,11 +360,11 @@ def evaluate(
     gat.
     """
     from kgrec.evaluation import read_pairs
-    from kgrec.lineup import encode_texts, make_encoder, ranker_makers
+    from kgrec.lineup import encode_texts, ranker_makers
 
     settings = _load_settings(config)
     _check_device(device)
-    encoder = make_encoder(settings, device)
+    encoder = settings.make_encoder(device)
     makers = _choose_models(_split_ids(model), ranker_makers(encoder, settings, device))
     pairs = read_pairs(test)
     graph = _read_graph(

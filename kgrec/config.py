@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kgrec.errors import ConfigError
-from kgrec.text import DEFAULT_MODEL
+from kgrec.text import DEFAULT_MODEL, TextEncoder
 
 
 class Config(BaseModel):
@@ -33,6 +33,11 @@ class Config(BaseModel):
 
     text_model: str = Field(default=DEFAULT_MODEL, description="BERT model, by name or folder")
     pooling: Literal["mean", "cls"] = Field(default="mean", description="pooling of BERT's tokens")
+    text_dtype: Literal["float32", "bfloat16", "int8"] | None = Field(
+        default=None,
+        description="numbers that BERT computes with; by default bfloat16 where the processor has "
+        "it, else float32",
+    )
     max_length: int = Field(default=128, ge=8, description="tokens of a text that are read")
     hops: int = Field(default=2, ge=0, le=2, description="edges that content may travel to an item")
     words: bool = Field(default=True, description="whether words count beside vectors of texts")
@@ -86,6 +91,27 @@ class Config(BaseModel):
                 super().__init__(**settings)
             except ValidationError as error:
                 raise ConfigError(f"the settings are wrong: {_describe(error)}") from error
+
+    def make_encoder(self, device: str | None = None) -> TextEncoder:
+        """Make the encoder that the settings name.
+
+        Parameters
+        ----------
+        device
+            Device of torch; the best by default.  Integers are computed on the CPU whatever it is.
+
+        Returns
+        -------
+        TextEncoder
+            Nothing is loaded yet.
+        """
+        return TextEncoder(
+            self.text_model,
+            pooling=self.pooling,
+            max_length=self.max_length,
+            device="cpu" if self.text_dtype == "int8" else device,
+            dtype=self.text_dtype,
+        )
 
 
 def load_config(path: str | Path) -> Config:

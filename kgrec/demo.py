@@ -21,7 +21,6 @@ from kgrec.lineup import (
     Measured,
     encode_texts,
     fit_model,
-    make_encoder,
     measure,
     missing_package,
     ranker_makers,
@@ -109,7 +108,7 @@ def _read_graph() -> KnowledgeGraph:
 
 def _compare(graph: KnowledgeGraph, test: pd.DataFrame, quick: bool, full: bool) -> _Comparison:
     config = Config()
-    encoder = make_encoder(config)
+    encoder = config.make_encoder()
     announce("encoding texts with BERT, which later runs find in the cache")
     encode_texts(graph, encoder, [MODEL])
     makers = ranker_makers(encoder, config)

@@ -155,26 +155,6 @@ class Measured:
         return {**row, "spread": None if math.isnan(spread) else spread}
 
 
-def make_encoder(config: Config, device: str | None = None) -> TextEncoder:
-    """Make the encoder that the settings of the model ask for.
-
-    Parameters
-    ----------
-    config
-        Settings of the model.
-    device
-        Device of torch; the best by default.
-
-    Returns
-    -------
-    TextEncoder
-        Nothing is loaded yet.
-    """
-    return TextEncoder(
-        config.text_model, pooling=config.pooling, max_length=config.max_length, device=device
-    )
-
-
 def ranker_makers(
     encoder: TextEncoder, config: Config, device: str | None = None
 ) -> dict[str, Maker]:

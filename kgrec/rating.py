@@ -70,11 +70,7 @@ class RatingModel:
     def encoder(self) -> TextEncoder:
         """The encoder of the texts, made when it is first needed."""
         if self._encoder is None:
-            self._encoder = TextEncoder(
-                self.config.text_model,
-                pooling=self.config.pooling,
-                max_length=self.config.max_length,
-            )
+            self._encoder = self.config.make_encoder()
         return self._encoder
 
     @property

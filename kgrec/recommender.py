@@ -142,12 +142,7 @@ class Recommender(Ranker):
     def encoder(self) -> TextEncoder:
         """The encoder of the texts, made when it is first needed."""
         if self._encoder is None:
-            self._encoder = TextEncoder(
-                self.config.text_model,
-                pooling=self.config.pooling,
-                max_length=self.config.max_length,
-                device=self._device,
-            )
+            self._encoder = self.config.make_encoder(self._device)
         return self._encoder
 
     @property

@@ -10,6 +10,8 @@ from kgrec.config import Config, load_config
 from kgrec.errors import ConfigError
 from pydantic import ValidationError
 
+from tests.bert import save_random_bert
+
 
 def write(folder: Path, content: str) -> Path:
     path = folder / "kgrec.toml"
@@ -72,3 +74,13 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load_config(binary)
+
+
+def test_the_encoder_is_the_one_that_the_settings_name(tmp_path: Path) -> None:
+    config = Config(text_model=str(save_random_bert(tmp_path)), max_length=32, text_dtype="int8")
+    encoder = config.make_encoder("cuda")  # integers are computed on the CPU
+    assert encoder.dimension == 32
+    other = config.model_copy(update={"text_dtype": None}).make_encoder()
+    assert encoder.fingerprint == other.fingerprint
+    with pytest.raises(ConfigError, match="text_dtype"):
+        Config(text_dtype="int4")  # type: ignore[arg-type]

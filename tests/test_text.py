@@ -364,7 +364,7 @@ def test_broken_weights(make_encoder: Callable[..., TextEncoder], bert: Path) ->
     ("settings", "message"),
     [
         ({"pooling": "max"}, "pooling is 'max': it must be one of 'mean', 'cls'"),
-        ({"dtype": "int8"}, "dtype is 'int8'"),
+        ({"dtype": "int4"}, "dtype is 'int4'"),
         ({"max_length": 2}, "max_length is 2: it must be at least 3"),
         ({"batch_size": 0}, "batch_size is 0"),
     ],
@@ -393,3 +393,48 @@ def test_progress_bar_on_a_terminal(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     make_encoder().encode(["beta", "gamma delta"])
     assert "Encoding texts" in capsys.readouterr().err
+
+
+def test_int8_is_near_float32_and_the_same_alone_or_in_a_batch(
+    make_encoder: Callable[..., TextEncoder],
+) -> None:
+    texts = [" ".join(WORDS[:count]) for count in range(1, 11)] + ["beta gamma", "日 本"]
+    exact = make_encoder(dtype="float32").encode(texts)
+    together = make_encoder(dtype="int8", cache_dir=False).encode(texts)
+    assert np.sum(exact * together, axis=1).mean() > 0.98
+    assert not np.array_equal(exact, together)
+    alone = make_encoder(dtype="int8")
+    for text, vector in zip(texts, together, strict=True):
+        np.testing.assert_array_equal(alone.encode([text])[0], vector)
+
+
+def test_int8_quantises_the_model_once(
+    make_encoder: Callable[..., TextEncoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_encoder(dtype="int8").encode(["alpha beta"])
+    (kept,) = (tmp_path / "cache" / "text").glob("*.onnx")
+    monkeypatch.setattr("kgrec.text_int8._export", lambda *_: pytest.fail("made again"))
+    again = make_encoder(dtype="int8")
+    np.testing.assert_array_equal(again.encode(["alpha beta"]), first)
+    assert again.encode(["gamma"]).any()
+    kept.write_bytes(kept.read_bytes()[:-100])
+    with pytest.raises(ArtifactError, match=r"\.onnx can't be read .* delete it"):
+        make_encoder(dtype="int8").encode(["delta"])
+
+
+def test_int8_of_the_default_model_is_close_to_float32() -> None:
+    texts = [
+        "A film about a shark that comes back to a small town every summer.",
+        "HTTP library with thread-safe connection pooling and file post support",
+        "To elucidate the principles of metabolism, we study the graph of its reactions.",
+        "kettle",
+    ]
+    exact, fast = (
+        TextEncoder(dtype=dtype, cache_dir=False).encode(texts) for dtype in ("float32", "int8")
+    )
+    assert np.sum(exact * fast, axis=1).mean() > 0.98
+
+
+def test_int8_is_for_the_cpu() -> None:
+    with pytest.raises(ConfigError, match="is for the CPU, not for cuda"):
+        TextEncoder(dtype="int8", device="cuda")
