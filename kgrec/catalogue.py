@@ -13,7 +13,7 @@ there it is written over the leading principal components of the columns instead
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -25,7 +25,9 @@ from scipy import sparse
 from kgrec.model.channels import Matrix
 from kgrec.model.network import Network
 from kgrec.model.rowwise import multiply_rows
+from kgrec.progress import track
 
+ENCODED_ITEMS = 16_384  # items whose rows are held at once
 CHUNK_ITEMS = 512  # items whose kernel rows are held at once
 ROOM = 64  # columns that a buffer starts with; it doubles when it is full
 COMPONENTS = 512  # of a compressed column: measured to lose less than .1% of recall
@@ -35,6 +37,7 @@ FEWEST_DEAD = 1_024  # columns of nobody that are put up with before the others 
 
 Positions = NDArray[np.int64]
 Vectors = NDArray[np.float32]
+EncodeItems = Callable[[Positions], Sequence[Matrix]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +83,34 @@ class Compression:
         # least squares: the components of the sample are orthogonal over its items as well
         decoder = scaled.T @ projection
         return cls(components, inverse @ (teacher.T @ components), decoder.astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """Histories as scores are computed from them.
+
+    Items beyond the core speak through the core items that they are like.  That is kept as the
+    sum of their numbers: over the core items it would be a full row for each of them.
+
+    Parameters
+    ----------
+    known
+        What of them are core items, [B, W].
+    rows
+        Histories with other items, [S].
+    spoken
+        Summed numbers of those other items, [S, width]; None where no history has any.
+    """
+
+    known: sparse.csr_array
+    rows: Positions
+    spoken: Vectors | None
+
+    def total(self, over_core: Vectors) -> Vectors:
+        """Add what the others say over the core items, [S, W], to what is known, [B, W]."""
+        total: Vectors = self.known.toarray()
+        total[self.rows] += over_core
+        return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,20 +194,56 @@ class Head:
         compression = self.compression
         return self.core_size if compression is None else compression.components.shape[1]
 
-    def ask(self, written: sparse.csr_array | Vectors) -> sparse.csr_array | Vectors:
-        """Write histories as columns are written.
+    def multiply(self, written: Written, weights: Vectors) -> Vectors:
+        """Score columns for histories.
 
         Parameters
         ----------
         written
-            Over the core items, [B, W].
+            B histories.
+        weights
+            Numbers of the columns, [width, N].
 
         Returns
         -------
-        csr_array or ndarray of float32
-            What the numbers of a column are multiplied with, [B, width].
+        ndarray of float32
+            [B, N].
         """
-        return written if self.compression is None else written @ self.compression.components
+        if self.compression is not None:
+            return self.ask(written) @ weights
+        scores = np.asarray(written.known @ weights)
+        if written.spoken is not None:
+            scores[written.rows] += multiply_rows(written.spoken, weights)
+        return scores
+
+    def ask(self, written: Written) -> Vectors:
+        """Tell what the numbers of compressed columns are multiplied with, [B, R]."""
+        asked = self.narrow(written.known)
+        if written.spoken is not None:
+            asked[written.rows] += multiply_rows(written.spoken, self._spoken_components)
+        return asked
+
+    def narrow(self, columns: sparse.csr_array | Vectors) -> Vectors:
+        """Write rows over the core items as columns are written, [N, W] -> [N, width]."""
+        components = None if self.compression is None else self.compression.components
+        return np.asarray(columns if components is None else columns @ components)
+
+    def core_scores(self, written: Written) -> Vectors:
+        """Score all core items for histories, [B, W]."""
+        scores = np.asarray(written.known @ self.network.core_weights.numpy())
+        if written.spoken is not None:
+            scores[written.rows] += multiply_rows(written.spoken, self._spoken_core)
+        return scores
+
+    def column_scores(self, written: Written, column: Vectors) -> Vectors:
+        """Score one item for histories, of its weights [W] -> [B]."""
+        scores = np.asarray(written.known @ column, np.float32)
+        if written.spoken is not None:
+            decoder = None if self.compression is None else self.compression.decoder
+            scores[written.rows] += written.spoken @ (
+                column if decoder is None else decoder @ column
+            )
+        return scores
 
     def widen(self, numbers: Vectors) -> Vectors:
         """Give columns a weight for each core item, [width, ...] -> [W, ...]."""
@@ -252,6 +319,17 @@ class Head:
         """Scores of the core items for somebody without a history, [W]."""
         scores: Vectors = self.typical @ self.network.core_weights.numpy()
         return scores
+
+    @cached_property
+    def _spoken_core(self) -> Vectors:
+        """Scores of the core items for each number of an item in a history, [width, W]."""
+        weights = self.network.core_weights.numpy()
+        return weights if self.compression is None else self.compression.decoder @ weights
+
+    @cached_property
+    def _spoken_components(self) -> Vectors:
+        """What each number of an item in a history asks of a column, [R, R]."""
+        return self.narrow(self.project(np.eye(self.width, dtype=np.float32)))
 
     @cached_property
     def _typical_question(self) -> Vectors:
@@ -381,11 +459,43 @@ class Catalogue:
         Catalogue
             Items outside the core in the order of their positions.
         """
+        return cls.stream(head, core, lambda chosen: [matrix[chosen] for matrix in rows], items)
+
+    @classmethod
+    def stream(cls, head: Head, core: Positions, encode: EncodeItems, items: int) -> Self:
+        """Compute the columns of all items, without the rows of more than some at a time.
+
+        Parameters
+        ----------
+        head
+            Makes columns.
+        core
+            Position of each core item, [W], -1 for one that the graph has no longer.
+        encode
+            From positions of items, ascending, to their rows, one matrix a channel.
+        items
+            How many there are.
+
+        Returns
+        -------
+        Catalogue
+            As :meth:`compute`.
+        """
         slots = np.full(items, -1)
         slots[core[core >= 0]] = np.flatnonzero(core >= 0)
         others = np.flatnonzero(slots < 0)
         slots[others] = head.core_size + np.arange(len(others))
-        return cls.of(head, head.columns([matrix[others] for matrix in rows]), slots)
+        weights = np.empty((head.width + 1, len(others)), np.float32)
+        projection = np.empty((len(others), head.width), np.float32)
+        lengths = np.empty(len(others), np.float32)
+        starts = range(0, len(others), ENCODED_ITEMS)
+        for start in track(starts, "computing the columns of the catalogue"):
+            part = slice(start, start + ENCODED_ITEMS)
+            columns = head.columns(encode(others[part]))
+            weights[:, part] = columns.weights
+            projection[part] = columns.projection
+            lengths[part] = columns.lengths
+        return cls.of(head, Columns(weights, projection, lengths), slots)
 
     def moved(
         self,
@@ -505,8 +615,14 @@ class Catalogue:
             (np.ones(len(items), np.float32), items, np.arange(len(items) + 1)),
             shape=(len(items), len(self.slots)),
         )
-        voices: Vectors = self.core_histories(single).toarray()
-        return voices
+        written = self.write(single)
+        if written.spoken is None:
+            return np.asarray(written.known.toarray())
+        return written.total(self.head.project(written.spoken))
+
+    def column_scores(self, histories: sparse.csr_array, item: int) -> Vectors:
+        """Score one item for histories that are not empty, [B]."""
+        return self.head.column_scores(self.write(histories), self.column(item))
 
     def typical_score(self, item: int) -> float:
         """Score of an item for somebody without a history."""
@@ -518,10 +634,8 @@ class Catalogue:
             return float(self.base.weights[-1, place])
         return float(self.buffer.weights[-1, place - len(self.base)])
 
-    def core_histories(self, histories: sparse.csr_array) -> sparse.csr_array:
-        """Write histories over the core items alone.
-
-        An item outside the core speaks through the core items that it is like.
+    def write(self, histories: sparse.csr_array) -> Written:
+        """Write histories as scores are computed from them.
 
         Parameters
         ----------
@@ -530,21 +644,22 @@ class Catalogue:
 
         Returns
         -------
-        csr_array
-            [B, W] float32.
+        Written
+            Each row depends on its own history alone, to the last bit.
         """
         size = self.head.core_size
         slots = self.slots[histories.indices]
         known = _select(histories, slots < size, slots, size)
         beyond = slots >= size
         if not beyond.any():
-            return known
+            return Written(known, np.empty(0, np.int64), None)
         # in the order of positions, so that the rounding does not depend on who came first
         items = np.unique(histories.indices[beyond]).astype(np.int64)
         columns = np.searchsorted(items, histories.indices)
         others = _select(histories, beyond, columns, len(items))
-        spoken = np.asarray(others @ self.projections(items), np.float32)
-        return sparse.csr_array(known + sparse.csr_array(spoken))
+        rows = np.flatnonzero(np.diff(others.indptr))
+        spoken = np.asarray(others[rows] @ self._projections(items), np.float32)
+        return Written(known, rows, spoken)
 
     def projections(self, items: Positions) -> Vectors:
         """Write items over the core items, [N, W].
@@ -579,10 +694,10 @@ class Catalogue:
         content : ndarray of float32
             [B, other items], in the order of :attr:`content_positions`.
         """
-        written = self.core_histories(histories)
+        written = self.write(histories)
         return self.core_scores(histories, written), self.content_scores(histories, written)
 
-    def core_scores(self, histories: sparse.csr_array, written: sparse.csr_array) -> Vectors:
+    def core_scores(self, histories: sparse.csr_array, written: Written) -> Vectors:
         """Score the core items, in the order of :attr:`core_positions`.
 
         Parameters
@@ -590,20 +705,20 @@ class Catalogue:
         histories
             [B, items].
         written
-            The same over the core items, from :meth:`core_histories`.
+            The same, from :meth:`write`.
 
         Returns
         -------
         ndarray of float32
             [B, core items].
         """
-        scores = np.asarray(written @ self.head.network.core_weights.numpy())
+        scores = self.head.core_scores(written)
         nothing = np.flatnonzero(np.diff(histories.indptr) == 0)
         if len(nothing):
             scores[nothing] = self.head.typical_core_scores
         return _in_order(scores, self._core_slots)
 
-    def content_scores(self, histories: sparse.csr_array, written: sparse.csr_array) -> Vectors:
+    def content_scores(self, histories: sparse.csr_array, written: Written) -> Vectors:
         """Score all other items, in the order of :attr:`content_positions`.
 
         Parameters
@@ -616,20 +731,19 @@ class Catalogue:
         ndarray of float32
             [B, other items].
         """
-        asked = self.head.ask(written)
-        scores = np.asarray(asked @ self.base.weights[:-1])
+        scores = self.head.multiply(written, self.base.weights[:-1])
         if self.recent:
-            scores = np.concatenate([scores, self.recent_scores(asked)], axis=1)
+            scores = np.concatenate([scores, self.recent_scores(written)], axis=1)
         nothing = np.flatnonzero(np.diff(histories.indptr) == 0)
         if len(nothing):
             later = self.buffer.weights[-1, : self.recent]
             scores[nothing] = np.concatenate([self.base.weights[-1], later])
         return _in_order(scores, self._content_slots)
 
-    def recent_scores(self, asked: sparse.csr_array | Vectors) -> Vectors:
-        """Score the columns that came later, [B, recent], of what :meth:`Head.ask` gives."""
+    def recent_scores(self, written: Written) -> Vectors:
+        """Score the columns that came later, [B, recent]."""
         # a part of the buffer would be copied before it is multiplied
-        return np.asarray(asked @ self.buffer.weights[:-1])[:, : self.recent]
+        return self.head.multiply(written, self.buffer.weights[:-1])[:, : self.recent]
 
     @cached_property
     def owners(self) -> Positions:
@@ -652,7 +766,7 @@ class Catalogue:
         wanted = np.stack([self.column(int(item)) for item in items])
         core = self.head.network.core_weights.numpy()
         later = self.buffer.weights[:-1, : self.recent]
-        asked = self.head.ask(wanted)
+        asked = self.head.narrow(wanted)
         products = [wanted @ core, asked @ self.base.weights[:-1], asked @ later]
         length = self.lengths
         scale = length[items][:, None] * length

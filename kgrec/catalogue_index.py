@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from kgrec.approximate import ApproximateIndex
-from kgrec.catalogue import Catalogue
+from kgrec.catalogue import Catalogue, Written
 from kgrec.errors import ConfigError
 
 SPARE = 32  # columns that are asked for beside those wanted, since some may be nobody's by now
@@ -47,7 +47,7 @@ class CatalogueIndex:
                 "this catalogue is small enough to be searched exactly, so it gets no index: one "
                 "is for models whose columns are compressed (see catalogue_gigabytes)"
             )
-        asked = np.asarray(catalogue.head.ask(catalogue.core_histories(histories)))
+        asked = catalogue.head.ask(catalogue.write(histories))
         self._base = catalogue.base
         items = catalogue.base.weights[:-1].T
         self._index = ApproximateIndex(items, queries=asked, recall=recall, seed=seed)
@@ -64,7 +64,7 @@ class CatalogueIndex:
     def best(
         self,
         catalogue: Catalogue,
-        written: sparse.csr_array,
+        written: Written,
         k: int,
         seen: sparse.csr_array | None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
@@ -75,7 +75,7 @@ class CatalogueIndex:
         catalogue
             One that is covered.
         written
-            Histories over the core items, [B, W]; none of them empty.
+            Histories, none of them empty, [B].
         k
             How many items to return at most.
         seen
@@ -87,7 +87,7 @@ class CatalogueIndex:
             Positions and raw scores, [B, k]; None where so many were left out that all columns
             must be looked at.
         """
-        asked = np.asarray(catalogue.head.ask(written), np.float32)
+        asked = catalogue.head.ask(written)
         longest = 0 if seen is None else int(np.diff(seen.indptr).max(initial=0))
         wanted = k + longest + SPARE
         places, scores = self._index.search(asked, wanted)
@@ -96,7 +96,7 @@ class CatalogueIndex:
         if len(recent):
             rows = len(asked)
             items = np.concatenate([items, np.broadcast_to(recent, (rows, len(recent)))], axis=1)
-            scores = np.concatenate([scores, catalogue.recent_scores(asked)], axis=1)
+            scores = np.concatenate([scores, catalogue.recent_scores(written)], axis=1)
         if seen is not None:
             items = np.where(_is_in(items, seen), -1, items)
         enough = (items >= 0).sum(axis=1).min(initial=k) >= k

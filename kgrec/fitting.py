@@ -93,8 +93,9 @@ def choose_core(histories: sparse.csr_array, limit: int) -> NDArray[np.int64]:
 
 def fit_network(
     graph: KnowledgeGraph,
+    core: NDArray[np.int64],
     channels: Sequence[Channel],
-    rows: Sequence[Matrix],
+    core_rows: Sequence[Matrix],
     config: Config,
     seed: int,
     checkpoint: Checkpoint | None = None,
@@ -105,10 +106,12 @@ def fit_network(
     ----------
     graph
         The graph and its interactions.
+    core
+        Positions of the core items among the graph's items, ascending, [W].
     channels
         Channels learned from the graph.
-    rows
-        For each channel the rows of all items.
+    core_rows
+        For each channel the rows of the core items, [W, D].
     config
         The model's settings.
     seed
@@ -126,10 +129,7 @@ def fit_network(
     TrainingError
         If the loss or a weight is not finite.
     """
-    histories = graph.interaction_matrix()
-    core = choose_core(histories, config.core_items)
-    own = histories[:, core]
-    core_rows = [matrix[core] for matrix in rows]
+    own = graph.interaction_matrix()[:, core]
     prior = start_shares(channels)
     counted = what_comes_along(channels, core_rows)
     stage = _choose_at_once if checkpoint is None else checkpoint.stage

@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,12 +48,11 @@ from kgrec.items import (
     tables_of,
 )
 from kgrec.memory import is_out_of_memory
-from kgrec.model.channels import Channel, Matrix, TextVectors, learn_channels
-from kgrec.model.neighbours import Surroundings
+from kgrec.model.channels import Channel, Matrix, TextVectors
 from kgrec.notebook import card
 from kgrec.ranker import Ranker, UserBatch
 from kgrec.retrieval import top_k
-from kgrec.rows import RowEncoder, RowParts
+from kgrec.rows import RowEncoder, RowParts, learn_core_rows, part_of
 from kgrec.text import TextEncoder
 from kgrec.text_memory import TextMemory
 
@@ -210,23 +210,26 @@ class Recommender(Ranker):
                 "check the interactions query"
             )
         vectors = self._encode(graph)
-        channels, rows = learn_channels(
-            graph, vectors, hops=self.config.hops, words=self.config.words
+        histories = graph.interaction_matrix()
+        core = choose_core(histories, self.config.core_items)
+        channels, rows = learn_core_rows(
+            graph, vectors, core, hops=self.config.hops, words=self.config.words
         )
-        fit = self._fit_network(graph, channels, rows, seed)
-        typical = _typical_history(graph.interaction_matrix()[:, fit.core])
-        head = Head.of(fit.network, [matrix[fit.core] for matrix in rows], typical)
+        fit, rows = self._fit_network(graph, core, channels, rows, seed)
+        head = Head.of(fit.network, rows, _typical_history(histories[:, fit.core]))
+        row_encoder = RowEncoder.of(channels)
+        encode = partial(row_encoder.encode, graph, encode_texts=part_of(graph, vectors))
         others = np.setdiff1d(np.arange(len(graph.items)), fit.core)
         if head.should_compress(len(others), self.config.catalogue_gigabytes):
             drawn = np.sort(np.random.default_rng(seed).permutation(others)[:SAMPLE_ITEMS])
-            head = head.compressed([matrix[drawn] for matrix in rows])
+            head = head.compressed(encode(drawn))
         self._state = _State(
             graph,
-            Catalogue.compute(head, fit.core, rows, len(graph.items)),
-            RowEncoder.of(channels),
+            Catalogue.stream(head, fit.core, encode, len(graph.items)),
+            row_encoder,
             fit.mixing,
             graph.items.ids.take(pa.array(fit.core)),
-            graph.interaction_matrix(),
+            histories,
             graph.is_cold,
             seed,
             _describe(fit),
@@ -234,26 +237,42 @@ class Recommender(Ranker):
         )
 
     def _fit_network(
-        self, graph: KnowledgeGraph, channels: list[Channel], rows: list[Matrix], seed: int
-    ) -> Fit:
-        """Fit, and once more with half of the core items where the memory does not suffice."""
+        self,
+        graph: KnowledgeGraph,
+        core: NDArray[np.int64],
+        channels: list[Channel],
+        rows: list[Matrix],
+        seed: int,
+    ) -> tuple[Fit, list[Matrix]]:
+        """Fit, and once more with half of the core items where the memory does not suffice.
+
+        Returns
+        -------
+        fit : Fit
+            What was fitted.
+        rows : list of Matrix
+            For each channel the rows of the core items of the fit.
+        """
         try:
-            return self._fit_network_of(graph, channels, rows, seed, self.config)
+            return self._fit_network_of(graph, core, channels, rows, seed, self.config), rows
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            core = choose_core(graph.interaction_matrix(), self.config.core_items)
-            smaller = self.config.model_copy(update={"core_items": max(1, len(core) // 2)})
+        smaller = self.config.model_copy(update={"core_items": max(1, len(core) // 2)})
+        half = choose_core(graph.interaction_matrix(), smaller.core_items)
+        kept = np.searchsorted(core, half)
+        rows = [matrix[kept] for matrix in rows]
         warnings.warn(
             f"the memory does not suffice for {len(core):,} core items: going on with the "
             f"{smaller.core_items:,} most used; set core_items to choose yourself",
             stacklevel=4,
         )
-        return self._fit_network_of(graph, channels, rows, seed, smaller)
+        return self._fit_network_of(graph, half, channels, rows, seed, smaller), rows
 
     def _fit_network_of(
         self,
         graph: KnowledgeGraph,
+        core: NDArray[np.int64],
         channels: list[Channel],
         rows: list[Matrix],
         seed: int,
@@ -264,7 +283,7 @@ class Recommender(Ranker):
             key = fit_key(graph, config, seed, self.encoder.fingerprint)
             checkpoint = Checkpoint(self._checkpoint, key)
         with torch.device(self._device or _best_device()):
-            fit = fit_network(graph, channels, rows, config, seed, checkpoint)
+            fit = fit_network(graph, core, channels, rows, config, seed, checkpoint)
         if checkpoint is not None:
             checkpoint.finish()
         return fit
@@ -325,10 +344,9 @@ class Recommender(Ranker):
             )
 
     def _catalogue_of(self, graph: KnowledgeGraph, core: NDArray[np.int64]) -> Catalogue:
-        head = self._fitted.catalogue.head
-        vectors, around = self._encode(graph), Surroundings(graph)
-        rows = [channel.encode(around, vectors) for channel in head.network.channels]
-        return Catalogue.compute(head, core, rows, len(graph.items))
+        state, vectors = self._fitted, self._encode(graph)
+        encode = partial(state.row_encoder.encode, graph, encode_texts=part_of(graph, vectors))
+        return Catalogue.stream(state.catalogue.head, core, encode, len(graph.items))
 
     def add_items(self, items: Iterable[Item] | GraphTables) -> None:
         """Add items, other entities and edges, and rank the new items at once.
@@ -696,10 +714,9 @@ class Recommender(Ranker):
         state = self._fitted
         position = int(state.graph.positions(state.graph.schema.item, [item])[0])
         raw = np.full(len(state.graph.users), -np.inf, np.float32)
-        column = state.catalogue.column(position)
         for start in range(0, len(raw), AUDIENCE_BLOCK):
             block = state.histories[start : start + AUDIENCE_BLOCK]
-            scores = state.catalogue.core_histories(block) @ column
+            scores = state.catalogue.column_scores(block, position)
             seen = np.asarray(block[:, [position]].sum(axis=1)) > 0
             unknown = np.diff(block.indptr) == 0
             raw[start : start + AUDIENCE_BLOCK] = np.where(seen | unknown, -np.inf, scores)
@@ -828,7 +845,7 @@ class Recommender(Ranker):
         state = self._fitted
         catalogue = state.catalogue
         seen = batch.histories if exclude_seen else None
-        written = catalogue.core_histories(batch.histories)
+        written = catalogue.write(batch.histories)
         core = catalogue.core_scores(batch.histories, written)
         groups = [_best_of(core, catalogue.core_positions, k, candidates, seen)]
         found = None

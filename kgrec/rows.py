@@ -22,6 +22,8 @@ from kgrec.model.channels import (
     RelatedItemChannel,
     TermChannel,
     TextVectors,
+    learn_candidates,
+    says_something,
 )
 from kgrec.model.neighbours import Surroundings
 from kgrec.model.vocabulary import Vocabulary
@@ -148,6 +150,68 @@ class RowEncoder:
         part, positions = neighbourhood_of(graph, np.array([item]))
         vectors, around, place = encode_texts(part), Surroundings(part), int(positions[0])
         return [_take_apart(channel, around, place, vectors) for channel in self.channels]
+
+
+def learn_core_rows(
+    graph: KnowledgeGraph,
+    vectors: TextVectors,
+    core: NDArray[np.int64],
+    *,
+    hops: int,
+    words: bool,
+) -> tuple[list[Channel], list[Matrix]]:
+    """Learn the channels, and encode the items that a model is fitted on.
+
+    Only their rows are held, however many items the graph has.
+
+    Parameters
+    ----------
+    graph
+        The graph.
+    vectors
+        BERT vectors of the texts of each node type.
+    core
+        Positions of the items, ascending, [W].
+    hops, words
+        As in :func:`~kgrec.model.channels.learn_channels`.
+
+    Returns
+    -------
+    channels : list of Channel
+        Those in which at least one of the items has a row that is not zero; a single silent one
+        where the graph has no content at all.
+    rows : list of Matrix
+        For each channel the rows of the items, [W, D].
+    """
+    channels = learn_candidates(Surroundings(graph), vectors, hops=hops, words=words)
+    rows = RowEncoder.of(channels).encode(graph, core, part_of(graph, vectors))
+    kept = [place for place, matrix in enumerate(rows) if says_something(matrix)] or [0]
+    return [channels[place] for place in kept], [rows[place] for place in kept]
+
+
+def part_of(graph: KnowledgeGraph, vectors: TextVectors) -> EncodeGraph:
+    """Give what takes the vectors of a part of a graph from those of the whole.
+
+    Parameters
+    ----------
+    graph
+        The whole graph.
+    vectors
+        BERT vectors of all its nodes, by type.
+
+    Returns
+    -------
+    callable
+        From a part of the graph to the vectors of its nodes, by type.
+    """
+
+    def take(part: KnowledgeGraph) -> TextVectors:
+        return {
+            node_type: vectors[node_type][graph.nodes[node_type].positions(table.ids)]
+            for node_type, table in part.nodes.items()
+        }
+
+    return take
 
 
 def _take_apart(

@@ -70,11 +70,12 @@ def test_core_items_are_collaborative_and_others_by_content(catalogue: Catalogue
 def test_a_core_item_speaks_for_itself_and_others_through_it(catalogue: Catalogue) -> None:
     used = np.zeros((3, 7), np.float32)
     used[0, 2] = used[1, 4] = used[2, 4] = used[2, 5] = 1
-    written = catalogue.core_histories(sparse.csr_array(used)).toarray()
     through = catalogue.projections(np.array([4]))[0]
-    expected = [np.eye(4)[1], through, through + np.eye(4)[3]]
-    np.testing.assert_allclose(written, np.array(expected), atol=1e-6)
+    written = np.array([np.eye(4)[1], through, through + np.eye(4)[3]])
     scores = catalogue.scores(sparse.csr_array(used))
+    for item in range(7):
+        of_item = catalogue.column_scores(sparse.csr_array(used), item)
+        np.testing.assert_allclose(of_item, scores[:, item], atol=1e-5)
     np.testing.assert_allclose(scores, written @ columns(catalogue), atol=1e-5)
     assert scores.dtype == np.float32
 
@@ -171,3 +172,36 @@ def test_columns_are_compressed_where_that_saves_memory(
     monkeypatch.setattr("kgrec.catalogue.COMPONENTS", 2)
     assert catalogue.head.should_compress(10**9, 1.0)
     assert not catalogue.head.should_compress(10**7, 1.0)
+
+
+def test_computed_some_items_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = apply(make_network())
+    monkeypatch.setattr("kgrec.catalogue.ENCODED_ITEMS", 2)
+    asked: list[list[int]] = []
+
+    def encode(items: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        asked.append(items.tolist())
+        return [ROWS[items]]
+
+    streamed = Catalogue.stream(whole.head, CORE, encode, len(ROWS))
+    assert asked == [[1, 4], [6]]
+    np.testing.assert_array_equal(columns(streamed), columns(whole))
+    np.testing.assert_array_equal(streamed.projections(OTHER), whole.projections(OTHER))
+    np.testing.assert_array_equal(streamed.lengths, whole.lengths)
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_histories_are_scored_alone_as_in_company(is_compressed: bool) -> None:
+    head = Head.of(make_network(), [ROWS[CORE]], TYPICAL)
+    head = head.compressed([ROWS]) if is_compressed else head
+    catalogue = Catalogue.compute(head, CORE, [ROWS], len(ROWS))
+    used = (np.random.default_rng(0).random((20, 7)) < 0.4).astype(np.float32)
+    used[3] = 0
+    used[4, OTHER] = 0
+    together = catalogue.scores(sparse.csr_array(used))
+    alone = [catalogue.scores(sparse.csr_array(used[[row]]))[0] for row in range(20)]
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
+    weights = columns(catalogue)
+    voices = catalogue.voices(np.arange(7))
+    np.testing.assert_allclose(together[4], used[4] @ voices @ weights, atol=1e-5)
+    np.testing.assert_allclose(together[5], used[5] @ voices @ weights, atol=1e-5)

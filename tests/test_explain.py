@@ -16,7 +16,7 @@ from kgrec.catalogue import Catalogue, Head
 from kgrec.changes import without_edges
 from kgrec.errors import SourceError
 from kgrec.explain import NOTHING_SHARED, USED_TOGETHER, Explanation, Subject, explain_item
-from kgrec.fitting import fit_network
+from kgrec.fitting import choose_core, fit_network
 from kgrec.graph import KnowledgeGraph
 from kgrec.items import Edge
 from kgrec.model.channels import (
@@ -94,7 +94,8 @@ def fit(kind: str) -> Fitted:
     }
     channel = channels[kind]
     rows = [channel.encode(around, {})]
-    fitted = fit_network(graph, [channel], rows, Config(), 0)
+    core = choose_core(graph.interaction_matrix(), 99)
+    fitted = fit_network(graph, core, [channel], [rows[0][core]], Config(), 0)
     return apply(graph, fitted.network, fitted.core, rows)
 
 

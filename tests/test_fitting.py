@@ -27,7 +27,8 @@ CONFIG = Config(steps=5)
 def fit(graph: KnowledgeGraph, config: Config = CONFIG, seed: int = 0) -> Fit:
     vectors = {kind: np.zeros((len(table), 4), np.float32) for kind, table in graph.nodes.items()}
     channels, rows = learn_channels(graph, vectors)
-    return fit_network(graph, channels, rows, config, seed)
+    core = choose_core(graph.interaction_matrix(), config.core_items)
+    return fit_network(graph, core, channels, [matrix[core] for matrix in rows], config, seed)
 
 
 def test_the_most_used_items_are_the_core() -> None:
@@ -123,8 +124,9 @@ def test_single_relations_share_one_weight_before_training() -> None:
         NeighbourChannel.learn("neighbours", around, around.relations),
         *(NeighbourChannel.learn(kind[1], around, (kind,)) for kind in around.relations),
     ]
-    rows = [channel.encode(around, {}) for channel in channels]
-    shares = fit_network(graph, channels, rows, CONFIG, 0).cold.shares
+    core = choose_core(graph.interaction_matrix(), 9)
+    rows = [channel.encode(around, {})[core] for channel in channels]
+    shares = fit_network(graph, core, channels, rows, CONFIG, 0).cold.shares
     np.testing.assert_allclose(shares, np.array([1, 1, 1.25, 1.25]) / 4.5, rtol=1e-5)
 
 

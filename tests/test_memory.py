@@ -30,10 +30,10 @@ def test_knows_the_errors_of_both_libraries() -> None:
 def test_goes_on_once_with_half_of_the_core(
     tiny_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_small(graph: Any, channels: Any, rows: Any, config: Config, *more: Any) -> Any:  # noqa: ANN401
-        if config.core_items > 10:
+    def too_small(graph: Any, core: Any, *more: Any) -> Any:  # noqa: ANN401
+        if len(core) > 10:
             torch.empty(FAR_TOO_MANY)
-        return fit_network(graph, channels, rows, config, *more)
+        return fit_network(graph, core, *more)
 
     monkeypatch.setattr(recommender, "fit_network", too_small)
     config = Config(steps=2, core_items=20)

@@ -359,6 +359,30 @@ def learn_channels(
         For each channel the rows of all items, [items, D].
     """
     around = Surroundings(graph)
+    candidates = learn_candidates(around, vectors, hops=hops, words=words)
+    encoded = [channel.encode(around, vectors) for channel in candidates]
+    warm = ~graph.is_cold
+    kept = [place for place, rows in enumerate(encoded) if says_something(rows[warm])] or [0]
+    return [candidates[place] for place in kept], [encoded[place] for place in kept]
+
+
+def learn_candidates(
+    around: Surroundings, vectors: TextVectors, *, hops: int = 2, words: bool = True
+) -> list[Channel]:
+    """Learn every channel that the graph may have content for.
+
+    Parameters
+    ----------
+    around
+        What lies around the items; the warm ones give the statistics.
+    vectors, hops, words
+        As in :func:`learn_channels`.
+
+    Returns
+    -------
+    list of Channel
+        At least one; in some of them no item may have anything.
+    """
     relations = around.relations
     candidates = [*_own_channels(around, vectors, words=words)]
     if relations and hops >= 1:
@@ -372,11 +396,7 @@ def learn_channels(
         candidates += [
             NeighbourChannel.learn(f"{h} {r} {t}", around, ((h, r, t),)) for h, r, t in relations
         ]
-    encoded = [(channel, channel.encode(around, vectors)) for channel in candidates]
-    warm = ~graph.is_cold
-    speaking = [(channel, rows) for channel, rows in encoded if _says_something(rows[warm])]
-    channels, rows = zip(*(speaking or encoded[:1]), strict=True)
-    return list(channels), list(rows)
+    return candidates
 
 
 def _own_channels(around: Surroundings, vectors: TextVectors, *, words: bool) -> list[Channel]:
@@ -441,7 +461,8 @@ def keys_of(channel: Channel) -> pa.StringArray | None:
     return None
 
 
-def _says_something(rows: Matrix) -> bool:
+def says_something(rows: Matrix) -> bool:
+    """Tell whether any row of a channel is not zero."""
     return bool(rows.nnz if sparse.issparse(rows) else rows.any())
 
 
