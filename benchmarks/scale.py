@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -48,11 +49,20 @@ def prepare(size: int, work: Path) -> Path:
     if (folder / "held_out.parquet").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
+    # in a process of its own, so that what it took is free for the run
+    maker = multiprocessing.get_context("spawn").Process(target=_make, args=(size, folder))
+    maker.start()
+    maker.join()
+    if maker.exitcode:
+        raise RuntimeError(f"the world of {size:,} items could not be made")
+    return folder
+
+
+def _make(size: int, folder: Path) -> None:
     world = make_synthetic(size)
     for name in ("entities", "relations", "interactions"):
         parquet.write_table(getattr(world.tables, name), folder / f"{name}.parquet")
     parquet.write_table(world.held_out, folder / "held_out.parquet")
-    return folder
 
 
 def measure(sizes: Sequence[int], work: Path) -> dict[str, Run]:

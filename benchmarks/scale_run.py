@@ -18,11 +18,14 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 import torch
+from kgrec.catalogue import ENCODED_ITEMS
 from kgrec.config import Config
 from kgrec.evaluation import evaluate
+from kgrec.fitting import choose_core
 from kgrec.graph import KnowledgeGraph
-from kgrec.model.channels import learn_channels
+from kgrec.model.channels import TextVectors
 from kgrec.recommender import Recommender
+from kgrec.rows import RowEncoder, learn_core_rows, part_of
 from kgrec.sources import read_tables
 from kgrec.text import TextEncoder
 from kgrec.text_memory import TextMemory
@@ -75,7 +78,7 @@ def run(folder: Path, cache: Path) -> dict[str, object]:
     graph = stages.take("load", lambda: read_tables(folder, SCHEMA))
     _encode_anything_new(graph, encoder)
     vectors = stages.take("encode, cached", lambda: TextMemory(encoder).encode_graph(graph))
-    stages.take("propagate", partial(learn_channels, graph, vectors))
+    stages.take("propagate", partial(_propagate, graph, vectors))
     del vectors
     model = stages.take("fit", lambda: Recommender(Config(), encoder=encoder).fit(graph, seed=0))
     drawn = np.random.default_rng(0).permutation(held_out["user"].unique())[:USERS]
@@ -96,6 +99,16 @@ def run(folder: Path, cache: Path) -> dict[str, object]:
         "cold_items": int(graph.is_cold.sum()),
         "stages": stages.found,
     }
+
+
+def _propagate(graph: KnowledgeGraph, vectors: TextVectors) -> None:
+    """Learn the channels, and carry what they read to every item, some items at a time."""
+    config, items = Config(), np.arange(len(graph.items))
+    core = choose_core(graph.interaction_matrix(), config.core_items)
+    channels, _ = learn_core_rows(graph, vectors, core, hops=config.hops, words=config.words)
+    row_encoder, take = RowEncoder.of(channels), part_of(graph, vectors)
+    for start in range(0, len(items), ENCODED_ITEMS):
+        row_encoder.encode(graph, items[start : start + ENCODED_ITEMS], take)
 
 
 def _encode_anything_new(graph: KnowledgeGraph, encoder: TextEncoder) -> None:

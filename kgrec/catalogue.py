@@ -26,6 +26,7 @@ from kgrec.model.channels import Matrix
 from kgrec.model.network import Network
 from kgrec.model.rowwise import multiply_rows
 from kgrec.progress import track
+from kgrec.workers import Alone, Workers
 
 ENCODED_ITEMS = 16_384  # items whose rows are held at once
 CHUNK_ITEMS = 512  # items whose kernel rows are held at once
@@ -462,7 +463,14 @@ class Catalogue:
         return cls.stream(head, core, lambda chosen: [matrix[chosen] for matrix in rows], items)
 
     @classmethod
-    def stream(cls, head: Head, core: Positions, encode: EncodeItems, items: int) -> Self:
+    def stream(
+        cls,
+        head: Head,
+        core: Positions,
+        encode: EncodeItems,
+        items: int,
+        workers: Workers | None = None,
+    ) -> Self:
         """Compute the columns of all items, without the rows of more than some at a time.
 
         Parameters
@@ -475,12 +483,15 @@ class Catalogue:
             From positions of items, ascending, to their rows, one matrix a channel.
         items
             How many there are.
+        workers
+            Processes that share out the items; this one alone by default.
 
         Returns
         -------
         Catalogue
             As :meth:`compute`.
         """
+        workers = workers or Alone()
         slots = np.full(items, -1)
         slots[core[core >= 0]] = np.flatnonzero(core >= 0)
         others = np.flatnonzero(slots < 0)
@@ -488,13 +499,18 @@ class Catalogue:
         weights = np.empty((head.width + 1, len(others)), np.float32)
         projection = np.empty((len(others), head.width), np.float32)
         lengths = np.empty(len(others), np.float32)
-        starts = range(0, len(others), ENCODED_ITEMS)
-        for start in track(starts, "computing the columns of the catalogue"):
-            part = slice(start, start + ENCODED_ITEMS)
-            columns = head.columns(encode(others[part]))
-            weights[:, part] = columns.weights
-            projection[part] = columns.projection
-            lengths[part] = columns.lengths
+        parts = [
+            slice(start, start + ENCODED_ITEMS) for start in range(0, len(others), ENCODED_ITEMS)
+        ]
+        for turn in track(
+            range(0, len(parts), workers.count), "computing the columns of the catalogue"
+        ):
+            now = parts[turn : turn + workers.count]
+            made = workers.share_out(now, lambda part: head.columns(encode(others[part])))
+            for part, columns in zip(now, made, strict=True):
+                weights[:, part] = columns.weights
+                projection[part] = columns.projection
+                lengths[part] = columns.lengths
         return cls.of(head, Columns(weights, projection, lengths), slots)
 
     def moved(

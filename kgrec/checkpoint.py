@@ -37,10 +37,13 @@ class Checkpoint:
         Where; made with the first stage.
     key
         What the fit depends on (:func:`fit_key`): stages of another fit are not taken.
+    writes
+        Whether stages are kept; of several processes that go through the same fit, one does it.
     """
 
     file: Path
     key: str
+    writes: bool = True
 
     def stage(self, kind: type[Chosen], choose: Callable[[], Chosen]) -> Chosen:
         """Give what a stage has chosen, or choose and keep it.
@@ -66,6 +69,8 @@ class Checkpoint:
         if kind.__name__ in stages:
             return TypeAdapter(kind).validate_python(stages[kind.__name__])
         chosen = choose()
+        if not self.writes:
+            return chosen
         stages[kind.__name__] = asdict(chosen)
         unfinished = self.file.with_name(f"{self.file.name}.new")
         unfinished.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +80,8 @@ class Checkpoint:
 
     def finish(self) -> None:
         """Delete the file: the fit is done."""
-        self.file.unlink(missing_ok=True)
+        if self.writes:
+            self.file.unlink(missing_ok=True)
 
     def _stages(self) -> dict[str, dict[str, object]]:
         """Give the stages that were kept; none where they are of another fit or unreadable."""

@@ -35,12 +35,15 @@ from kgrec.commands.options import (
     Model,
     Parameters,
     Password,
+    RayAddress,
+    RayWorkers,
     Schema,
     Source,
     Username,
     find_schema,
     source_options,
 )
+from kgrec.commands.recommend_all import recommend_all
 from kgrec.commands.schema import schema_app
 from kgrec.commands.sync import sync
 from kgrec.commands.write_back import write_back
@@ -146,6 +149,10 @@ app.command(
     epilog="Example: NEO4J_USERNAME=neo4j NEO4J_PASSWORD=… kgrec write-back shop.kgrec "
     "bolt://localhost:7687 -n 20 --similar 10",
 )(write_back)
+app.command(
+    name="recommend-all",
+    epilog="Example: kgrec recommend-all shop.kgrec --output lists -n 20 --ray local",
+)(recommend_all)
 
 
 @app.command(epilog="Example: kgrec demo")
@@ -229,12 +236,17 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="seed of every random draw")] = 0,
     device: Device = None,
     force: Annotated[bool, typer.Option("--force", help="replace a model that is there")] = False,
+    ray: RayAddress = None,
+    ray_workers: RayWorkers = 2,
     username: Username = None,
     password: Password = None,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Learn from a graph and save the model."""
+    """Learn from a graph and save the model.
+
+    Started by torchrun, its processes share out the work; the first one saves.
+    """
     if output.exists() and not force:
         raise ConfigError(f"{output} exists: name another folder, or replace it with --force")
     settings = _load_settings(config)
@@ -242,17 +254,31 @@ def train(
     graph = _read_graph(
         source, schema, Login(username, password, database), interactions, parameter
     )
-    from kgrec.recommender import Recommender
-
-    announce(f"fitting {graph}")
     start = time.perf_counter()
-    model = Recommender(
-        settings,
-        encoder=settings.make_encoder(device),
-        device=device,
-        checkpoint=output.with_name(f"{output.name}.unfinished"),
-    )
-    model.fit(graph, seed=seed).save(output)
+    if ray is not None:
+        from kgrec.on_ray import RayCluster
+
+        announce(f"fitting {graph}")
+        gpus = device is not None and device.startswith("cuda")
+        model = RayCluster(ray, ray_workers, gpus).fit(graph, output, config=settings, seed=seed)
+        _report_training(output, model, time.perf_counter() - start, as_json=as_json)
+        return
+    from kgrec.recommender import Recommender
+    from kgrec.workers import workers_of_environment
+
+    with workers_of_environment() as workers:
+        if workers.rank == 0:
+            announce(f"fitting {graph}")
+        model = Recommender(
+            settings,
+            encoder=settings.make_encoder(device),
+            device=device,
+            checkpoint=output.with_name(f"{output.name}.unfinished"),
+            workers=workers,
+        ).fit(graph, seed=seed)
+        if workers.rank:
+            return
+    model.save(output)
     _report_training(output, model, time.perf_counter() - start, as_json=as_json)
 
 

@@ -43,6 +43,7 @@ from kgrec.selection import (
     warm_weights,
 )
 from kgrec.training import hidden_prominence, teacher_weights
+from kgrec.workers import Alone, Workers
 
 SPREAD_USERS = 1_000
 MIXING_USERS = 2_000
@@ -99,6 +100,7 @@ def fit_network(
     config: Config,
     seed: int,
     checkpoint: Checkpoint | None = None,
+    workers: Workers | None = None,
 ) -> Fit:
     """Choose, train and solve everything.
 
@@ -118,6 +120,8 @@ def fit_network(
         Seed of every draw.
     checkpoint
         Keeps what was chosen, for a fit that is interrupted.
+    workers
+        Processes that share out the work; this one alone by default.
 
     Returns
     -------
@@ -133,11 +137,16 @@ def fit_network(
     prior = start_shares(channels)
     counted = what_comes_along(channels, core_rows)
     stage = _choose_at_once if checkpoint is None else checkpoint.stage
-    choose_cold = partial(choose_cold_settings, own, core_rows, counted, prior, config, seed)
+    workers = workers or Alone()
+    choose_cold = partial(
+        choose_cold_settings, own, core_rows, counted, prior, config, seed, workers
+    )
     cold = stage(ColdSettings, choose_cold)
     content = Propagation(cold.shares, 0.0).kernel(core_rows, core_rows)
     warm = stage(WarmSettings, partial(choose_warm_settings, own, content, config, seed))
-    mixing = stage(Mixing, partial(_fit_mixing, own, content, counted, cold, warm, config, seed))
+    mixing = stage(
+        Mixing, partial(_fit_mixing, own, content, counted, cold, warm, config, seed, workers)
+    )
     inverse = _solve_content(content, cold)
     core_weights = _solve_warm(own, content, warm, config, seed)
     del content  # as large as each of the others
@@ -209,6 +218,29 @@ def _solve_content(content: Tensor, settings: ColdSettings) -> Tensor:
     return torch.cholesky_inverse(factor_ridge(kernel, penalty))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _MixedFold:
+    """Items and pairs that are hidden to see how warm and cold items mix.
+
+    Parameters
+    ----------
+    known, hidden
+        Positions of the items that stay [A] and of those that are hidden [H].
+    kept
+        Pairs of the known items that stay, [users, A].
+    held_out
+        All pairs that are hidden, [users, W].
+    users
+        Users with pairs of both kinds, [U].
+    """
+
+    known: NDArray[np.int64]
+    hidden: NDArray[np.int64]
+    kept: sparse.csr_array
+    held_out: sparse.csr_array
+    users: NDArray[np.int64]
+
+
 def _fit_mixing(
     histories: sparse.csr_array,
     content: Tensor,
@@ -217,35 +249,43 @@ def _fit_mixing(
     warm: WarmSettings,
     config: Config,
     seed: int,
+    workers: Workers,
 ) -> Mixing:
     if not can_validate(histories):
         return Mixing()
+    folds = _hide_for_mixing(histories, config, seed)
+
+    def score(fold: _MixedFold) -> MixedTrial:
+        among_known = content[fold.known][:, fold.known]
+        weights = _solve_warm(fold.kept, among_known, warm, config, seed)
+        towards_hidden = cold.propagation().sharpen(content[fold.known][:, fold.hidden])
+        projection = _solve_content(among_known, cold) @ towards_hidden
+        prominence = hidden_prominence(histories, counted, fold.known, fold.hidden)
+        columns = _solve_teacher(fold.kept, cold, seed) @ projection
+        columns *= torch.exp(cold.prominence * prominence)
+        own, positives = fold.kept[fold.users], fold.held_out[fold.users]
+        return MixedTrial(
+            without_seen(np.asarray(own @ weights.numpy(force=True)), own),
+            np.asarray(own @ columns.numpy(force=True)),
+            positives[:, fold.known].toarray(),
+            positives[:, fold.hidden].toarray(),
+            np.diff(own.indptr),
+        )
+
+    trials = workers.share_out(folds, score)
+    return calibrate(trials, config.cold_tolerance) if trials else Mixing()
+
+
+def _hide_for_mixing(histories: sparse.csr_array, config: Config, seed: int) -> list[_MixedFold]:
     random = np.random.default_rng(seed + 2)
     items = random.permutation(histories.shape[1])[: config.selection_items]
-    trials = []
+    folds = []
     for fold in range(VALIDATION_FOLDS):
         hidden, known = np.sort(items[fold::FOLDS]), np.sort(np.delete(items, np.s_[fold::FOLDS]))
         kept, held_out = hide_pairs(histories, HIDDEN_PAIRS, random)
         kept = kept[:, known]
         eligible = (np.diff(kept.indptr) > 0) & (np.diff(held_out[:, items].indptr) > 0)
         users = np.sort(random.permutation(np.flatnonzero(eligible))[:MIXING_USERS])
-        if not len(users):
-            continue
-        among_known = content[known][:, known]
-        weights = _solve_warm(kept, among_known, warm, config, seed)
-        towards_hidden = cold.propagation().sharpen(content[known][:, hidden])
-        projection = _solve_content(among_known, cold) @ towards_hidden
-        prominence = hidden_prominence(histories, counted, known, hidden)
-        columns = _solve_teacher(kept, cold, seed) @ projection
-        columns *= torch.exp(cold.prominence * prominence)
-        own, positives = kept[users], held_out[users]
-        trials.append(
-            MixedTrial(
-                without_seen(np.asarray(own @ weights.numpy(force=True)), own),
-                np.asarray(own @ columns.numpy(force=True)),
-                positives[:, known].toarray(),
-                positives[:, hidden].toarray(),
-                np.diff(own.indptr),
-            )
-        )
-    return calibrate(trials, config.cold_tolerance) if trials else Mixing()
+        if len(users):
+            folds.append(_MixedFold(known, hidden, kept, held_out, users))
+    return folds

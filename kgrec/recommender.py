@@ -55,6 +55,7 @@ from kgrec.retrieval import top_k
 from kgrec.rows import RowEncoder, RowParts, learn_core_rows, part_of
 from kgrec.text import TextEncoder
 from kgrec.text_memory import TextMemory
+from kgrec.workers import Alone, Workers
 
 TUNING_USERS = 1_024  # that an index is tuned on
 AUDIENCE_BLOCK = 4_096  # users whose histories are written over the core items at once
@@ -94,6 +95,9 @@ class Recommender(Ranker):
     checkpoint
         File in which ``fit`` keeps what it has chosen so far, and deletes when it is done.  If it
         was interrupted, the same fit goes on from there, to the same bits.
+    workers
+        Processes that run the same program and share out the work of ``fit``, see
+        :mod:`kgrec.workers`; this one alone by default.
 
     Examples
     --------
@@ -108,10 +112,12 @@ class Recommender(Ranker):
         encoder: TextEncoder | None = None,
         device: str | None = None,
         checkpoint: str | Path | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.config = config if config is not None else Config()
         self._device = device
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
+        self._workers: Workers = workers or Alone()
         self._encoder = encoder
         self._state: _State | None = None
         self._memory: TextMemory | None = None
@@ -209,6 +215,7 @@ class Recommender(Ranker):
                 "the graph has no interactions, so there is nothing to learn from: "
                 "check the interactions query"
             )
+        self._encode_own_share(graph)
         vectors = self._encode(graph)
         histories = graph.interaction_matrix()
         core = choose_core(histories, self.config.core_items)
@@ -225,7 +232,7 @@ class Recommender(Ranker):
             head = head.compressed(encode(drawn))
         self._state = _State(
             graph,
-            Catalogue.stream(head, fit.core, encode, len(graph.items)),
+            Catalogue.stream(head, fit.core, encode, len(graph.items), self._workers),
             row_encoder,
             fit.mixing,
             graph.items.ids.take(pa.array(fit.core)),
@@ -281,9 +288,9 @@ class Recommender(Ranker):
         checkpoint = None
         if self._checkpoint is not None:
             key = fit_key(graph, config, seed, self.encoder.fingerprint)
-            checkpoint = Checkpoint(self._checkpoint, key)
+            checkpoint = Checkpoint(self._checkpoint, key, writes=self._workers.rank == 0)
         with torch.device(self._device or _best_device()):
-            fit = fit_network(graph, core, channels, rows, config, seed, checkpoint)
+            fit = fit_network(graph, core, channels, rows, config, seed, checkpoint, self._workers)
         if checkpoint is not None:
             checkpoint.finish()
         return fit
@@ -891,6 +898,19 @@ class Recommender(Ranker):
         return {
             node_type: self.encoder.encode(table.texts) for node_type, table in graph.nodes.items()
         }
+
+    def _encode_own_share(self, graph: KnowledgeGraph) -> None:
+        """Encode some of the texts, so that all find all of them in the cache that they share."""
+        if self._workers.count == 1:
+            return
+        texts = pa.chunked_array([table.texts for table in graph.nodes.values()]).unique()
+        parts = np.array_split(np.arange(len(texts)), self._workers.count)
+        encoder = self.encoder
+
+        def encode(part: NDArray[np.int64]) -> None:
+            encoder.encode(texts.take(pa.array(part)))
+
+        self._workers.share_out(parts, encode)
 
     def _check_encoder(self, state: _State) -> None:
         if self.encoder.fingerprint != state.text_fingerprint:

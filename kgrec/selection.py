@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -31,6 +32,7 @@ from kgrec.model.head import factor_ridge, solve_ridge
 from kgrec.model.propagation import Propagation, channel_kernels
 from kgrec.retrieval import top_k
 from kgrec.training import Arrival, Episode, hidden_prominence, train_shares
+from kgrec.workers import Alone, Workers
 
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 SHARPNESSES = (0.0, 0.5, 1.0, 2.0, 3.0)
@@ -183,13 +185,17 @@ class Search(Generic[Settings]):
     start
         Where the search begins.
     measure
-        Gives the quality of settings, one value a user.
+        Gives the quality of each of some settings, one value a user.
     """
 
-    def __init__(self, start: Settings, measure: Callable[[Settings], NDArray[np.float64]]) -> None:
+    def __init__(
+        self,
+        start: Settings,
+        measure: Callable[[Sequence[Settings]], list[NDArray[np.float64]]],
+    ) -> None:
         self.best: Settings = start
-        self._measure: Callable[[Settings], NDArray[np.float64]] = measure
-        self._values = measure(start)
+        self._measure: Callable[[Sequence[Settings]], list[NDArray[np.float64]]] = measure
+        (self._values,) = measure([start])
 
     @property
     def quality(self) -> float:
@@ -211,7 +217,7 @@ class Search(Generic[Settings]):
         float
             Mean quality of the candidate.
         """
-        values = self._measure(candidate)
+        (values,) = self._measure([candidate])
         if _better(values, self._values, 1.0 if clearly else 0.0):
             self.best, self._values = candidate, values
         return float(values.mean())
@@ -229,7 +235,7 @@ class Search(Generic[Settings]):
         measured: list[tuple[Settings, NDArray[np.float64]]] = []
         best, worse = -np.inf, 0
         for row in rows:
-            values = [self._measure(candidate) for candidate in row]
+            values = self._measure(row)
             measured += zip(row, values, strict=True)
             row_best = max(float(value.mean()) for value in values)
             worse = worse + 1 if row_best <= best else 0
@@ -287,6 +293,7 @@ def choose_cold_settings(
     prior: Sequence[float],
     config: Config,
     seed: int,
+    workers: Workers | None = None,
 ) -> ColdSettings:
     """Train the propagation and choose how new items are ranked.
 
@@ -310,12 +317,15 @@ def choose_cold_settings(
         The model's settings.
     seed
         Seed of the draws.
+    workers
+        Processes that share out folds, settings and draws; this one alone by default.
 
     Returns
     -------
     ColdSettings
         The best found; the prior where there is too little data.
     """
+    workers = workers or Alone()
     start = Propagation(prior, 0.0)
     best = ColdSettings(shares=_shares(start))
     if not can_validate(histories):
@@ -328,7 +338,7 @@ def choose_cold_settings(
     del mixture
     if not any(trial.has_users for trial in trials):
         return best
-    search = Search(best, lambda settings: _over_trials(trials, settings))
+    search = Search(best, partial(_over_trials, trials, workers))
     search.climb(PENALTIES, best.penalty, _with_penalty, clearly=False)
     search.sweep(
         [
@@ -340,15 +350,17 @@ def choose_cold_settings(
     if config.prominence:
         _choose_prominence(search)
     best = replace(search.best, quality=search.quality)
-    trained = []
-    for number in range(min(MOST_DRAWS, max(1, len(items) // config.episode_items))):
+
+    def train(number: int) -> NDArray[np.float32]:
         drawn = items[number * config.episode_items :][: config.episode_items]
         own, own_counted = ([matrix[drawn] for matrix in group] for group in (rows, counted))
-        trained.append(
-            _train(histories[:, drawn], own, own_counted, best, prior, config, seed + number)
-        )
+        one = _train(histories[:, drawn], own, own_counted, best, prior, config, seed + number)
+        return one.offset.numpy(force=True)
+
+    draws = range(min(MOST_DRAWS, max(1, len(items) // config.episode_items)))
+    offsets = np.stack(workers.share_out(draws, train))
     with torch.no_grad():
-        start.offset.copy_(torch.stack([one.offset for one in trained]).mean(dim=0))
+        start.offset.copy_(torch.as_tensor(offsets).mean(dim=0))
     return replace(best, shares=_shares(start))
 
 
@@ -373,8 +385,14 @@ def _with_prominence(settings: ColdSettings, prominence: float) -> ColdSettings:
     return replace(settings, prominence=prominence)
 
 
-def _over_trials(trials: Sequence[_ColdTrial], settings: ColdSettings) -> NDArray[np.float64]:
-    return np.concatenate([trial.quality(settings) for trial in trials])
+def _over_trials(
+    trials: Sequence[_ColdTrial], workers: Workers, candidates: Sequence[ColdSettings]
+) -> list[NDArray[np.float64]]:
+    tasks = [(settings, trial) for settings in candidates for trial in trials]
+    values = workers.share_out(tasks, lambda task: task[1].quality(task[0]))
+    count = len(trials)
+    starts = range(0, len(tasks), count)
+    return [np.concatenate(values[start : start + count]) for start in starts]
 
 
 def _shares(propagation: Propagation) -> tuple[float, ...]:
@@ -508,7 +526,7 @@ def choose_warm_settings(
     if not trial.has_users:
         return WarmSettings()
     start = WarmSettings(low_pass=0.0)
-    search = Search(start, trial.quality)
+    search = Search(start, lambda candidates: [trial.quality(one) for one in candidates])
     search.climb(PENALTIES, start.penalty, lambda now, value: replace(now, penalty=value))
     search.climb(CONTENT_WEIGHTS, start.content, lambda now, value: replace(now, content=value))
     if config.low_pass_rank:

@@ -73,6 +73,15 @@ ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="settings of the model, TOML")
 ]
 Length = Annotated[int, typer.Option("-n", min=1, help="how many at most")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="do it on this cluster of Ray; 'local' starts one on this machine",
+    ),
+]
+RayWorkers = Annotated[int, typer.Option(min=1, help="processes that share out work on Ray")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for machines")]
 History = Annotated[
     list[str] | None,
