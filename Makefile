@@ -92,12 +92,15 @@ bench-ingest: $(VENV)/installed-test  ## measure reading and writing back
 bench-serve: $(VENV)/installed-test  ## measure how fast kgrec serves and takes in new items
 	$(BIN)/python -m benchmarks.serve $(if $(DATA),--data $(DATA))
 
-bench-speed: $(VENV)/installed-test  ## measure texts a second, and training against ALS, where DATA has the data
+# RECBOLE is the Python of an environment with RecBole, numpy below 2 and scipy below 1.11; without it KGIN is left out
+bench-speed: $(VENV)/installed-test  ## measure texts a second, and kgrec against its peers where DATA has the data
 	$(BIN)/python -m benchmarks.texts
 	$(if $(DATA),$(BIN)/python -m benchmarks.training --data $(DATA))
+	$(if $(DATA),OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.peers --data $(DATA) $(if $(RECBOLE),--recbole $(RECBOLE)))
 
 bench-scale: $(VENV)/installed-test  ## measure how time and memory grow up to a million items
 	$(BIN)/python -m benchmarks.scale
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.cluster
 
 bench-explore: $(VENV)/installed-test  ## measure whether the shares of edges are right, and how fast a hub is shown
 	$(BIN)/python -m benchmarks.explore

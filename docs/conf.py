@@ -38,7 +38,7 @@ nitpicky = True
 # types of libraries have no page here, nor have type variables
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!kgrec\.).*"),
-    (r"py:.*", r"kgrec\..*\.(_\w*|Chosen|Kind|Setting|Settings)"),
+    (r"py:.*", r"kgrec\..*\.(_\w*|Chosen|Kind|Result|Setting|Settings|Task)"),
 ]
 
 
