@@ -24,7 +24,8 @@ def mix(device: str, dtype: torch.dtype) -> Tensor:
     with torch.device(device):
         propagation = Propagation([1.0] * CHANNELS, 0.5)
         kernels = torch.empty(CHANNELS, SIZE, SIZE, dtype=dtype)
-        return propagation.to(dtype)(kernels)
+        mixed: Tensor = propagation.to(dtype)(kernels)
+        return mixed
 
 
 def loss(device: str, dtype: torch.dtype) -> Tensor:
