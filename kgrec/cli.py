@@ -46,6 +46,7 @@ from kgrec.commands.options import (
 from kgrec.commands.recommend_all import recommend_all
 from kgrec.commands.schema import schema_app
 from kgrec.commands.sync import sync
+from kgrec.commands.tune import tune
 from kgrec.commands.write_back import write_back
 from kgrec.errors import ConfigError, KgrecError, SourceError
 from kgrec.service.command import serve
@@ -153,6 +154,9 @@ app.command(
     name="recommend-all",
     epilog="Example: kgrec recommend-all shop.kgrec --output lists -n 20 --ray local",
 )(recommend_all)
+app.command(
+    epilog="Example: kgrec tune ./shop --schema ./shop_schema --trials 20 --output best.toml",
+)(tune)
 
 
 @app.command(epilog="Example: kgrec demo")
