@@ -20,6 +20,7 @@ from typing import Any
 
 from pyarrow import parquet
 
+from benchmarks import cost_model
 from benchmarks.quality import write_text
 from benchmarks.synthetic import make_synthetic
 
@@ -141,6 +142,8 @@ def to_markdown(found: Mapping[str, Run]) -> str:
         "recall@20 among new items": [f"{run['cold_recall']:.3f}" for run in runs],
     }
     lines += [f"| {name} | " + " | ".join(values) + " |" for name, values in rows.items()]
+    if len(runs) == len(SIZES):
+        lines += cost_model.to_markdown(found)
     return "\n".join([*lines, ""])
 
 
