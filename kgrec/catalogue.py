@@ -107,12 +107,6 @@ class Written:
     rows: Positions
     spoken: Vectors | None
 
-    def total(self, over_core: Vectors) -> Vectors:
-        """Add what the others say over the core items, [S, W], to what is known, [B, W]."""
-        total: Vectors = self.known.toarray()
-        total[self.rows] += over_core
-        return total
-
 
 @dataclass(frozen=True, eq=False)
 class Head:
@@ -218,16 +212,27 @@ class Head:
         return scores
 
     def ask(self, written: Written) -> Vectors:
-        """Tell what the numbers of compressed columns are multiplied with, [B, R]."""
-        asked = self.narrow(written.known)
+        """Tell what the numbers of columns are multiplied with, [B, width]."""
+        if self.compression is None:
+            return self.over_core(written)
+        asked = np.asarray(written.known @ self.compression.components)
         if written.spoken is not None:
             asked[written.rows] += multiply_rows(written.spoken, self._spoken_components)
         return asked
 
-    def narrow(self, columns: sparse.csr_array | Vectors) -> Vectors:
+    def over_core(self, written: Written) -> Vectors:
+        """Write histories over the core items, [B, W]."""
+        total: Vectors = written.known.toarray()
+        if written.spoken is not None:
+            total[written.rows] += self.project(written.spoken)
+        return total
+
+    def narrow(self, columns: Vectors) -> Vectors:
         """Write rows over the core items as columns are written, [N, W] -> [N, width]."""
-        components = None if self.compression is None else self.compression.components
-        return np.asarray(columns if components is None else columns @ components)
+        if self.compression is None:
+            return columns
+        narrowed: Vectors = columns @ self.compression.components
+        return narrowed
 
     def core_scores(self, written: Written) -> Vectors:
         """Score all core items for histories, [B, W]."""
@@ -631,10 +636,7 @@ class Catalogue:
             (np.ones(len(items), np.float32), items, np.arange(len(items) + 1)),
             shape=(len(items), len(self.slots)),
         )
-        written = self.write(single)
-        if written.spoken is None:
-            return np.asarray(written.known.toarray())
-        return written.total(self.head.project(written.spoken))
+        return self.head.over_core(self.write(single))
 
     def column_scores(self, histories: sparse.csr_array, item: int) -> Vectors:
         """Score one item for histories that are not empty, [B]."""

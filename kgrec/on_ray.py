@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ class RayCluster:
                 scaling_config=ScalingConfig(num_workers=self.workers, use_gpu=self.gpus),
                 torch_config=TorchConfig(backend="nccl" if self.gpus else "gloo"),
                 run_config=RunConfig(
-                    name="fit",
+                    name=f"fit-{uuid.uuid4().hex}",  # Ray would go on with a former run of the name
                     storage_path=str(work),
                     failure_config=FailureConfig(max_failures=MOST_FAILURES),
                 ),
