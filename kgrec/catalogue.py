@@ -31,7 +31,6 @@ from kgrec.workers import Alone, Workers
 ENCODED_ITEMS = 16_384  # items whose rows are held at once
 CHUNK_ITEMS = 512  # items whose kernel rows are held at once
 ROOM = 64  # columns that a buffer starts with; it doubles when it is full
-COMPONENTS = 512  # of a compressed column: measured to lose less than .1% of recall
 SMALLEST_STRENGTH = 1e-9  # of a component, relative to the strongest
 SAMPLE_ITEMS = 2_048  # whose columns the components are learned from
 FEWEST_DEAD = 1_024  # columns of nobody that are put up with before the others are copied together
@@ -60,7 +59,7 @@ class Compression:
     decoder: Vectors
 
     @classmethod
-    def learn(cls, network: Network, projection: Vectors) -> Self:
+    def learn(cls, network: Network, projection: Vectors, components: int) -> tuple[Self, float]:
         """Learn the components.
 
         Parameters
@@ -69,21 +68,27 @@ class Compression:
             Of the columns.
         projection
             [S, W]: what of each core item some items count as.
+        components
+            How many components, or fewer where the sample has fewer.
 
         Returns
         -------
-        Compression
-            With :data:`COMPONENTS` components, or fewer where the sample has fewer.
+        compression : Compression
+            Of the leading components.
+        kept : float
+            Share of the sample's squared weights that they keep.
         """
         teacher, inverse = network.teacher.numpy(), network.inverse.numpy()
         columns = (teacher @ projection.T).astype(np.float64)
         strengths, vectors = np.linalg.eigh(columns.T @ columns)
-        kept = np.flatnonzero(strengths > SMALLEST_STRENGTH * strengths[-1])[::-1][:COMPONENTS]
+        kept = np.flatnonzero(strengths > SMALLEST_STRENGTH * strengths[-1])[::-1][:components]
         scaled = vectors[:, kept] / np.sqrt(strengths[kept])
-        components = (columns @ scaled).astype(np.float32)
+        leading = (columns @ scaled).astype(np.float32)
         # least squares: the components of the sample are orthogonal over its items as well
         decoder = scaled.T @ projection
-        return cls(components, inverse @ (teacher.T @ components), decoder.astype(np.float32))
+        share = float(strengths[kept].sum() / max(strengths.sum(), np.finfo(np.float64).tiny))
+        encoder = inverse @ (teacher.T @ leading)
+        return cls(leading, encoder, decoder.astype(np.float32)), share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,29 +159,34 @@ class Head:
         )
         return cls(network, anchors, typical)
 
-    def compressed(self, rows: Sequence[Matrix]) -> Self:
+    def compressed(self, rows: Sequence[Matrix], components: int) -> tuple[Self, float]:
         """Write columns over their principal components.
 
         Parameters
         ----------
         rows
             For each channel the rows of some items that stand for those to come, [S, D].
+        components
+            How many components at most.
 
         Returns
         -------
-        Head
+        head : Head
             The same, for a large catalogue.
+        kept : float
+            Share of the squared weights of those items that the components keep.
         """
-        return replace(self, compression=Compression.learn(self.network, self._project(rows)))
+        compression, kept = Compression.learn(self.network, self._project(rows), components)
+        return replace(self, compression=compression), kept
 
-    def should_compress(self, items: int, gigabytes: float) -> bool:
+    def should_compress(self, items: int, gigabytes: float, components: int) -> bool:
         """Tell whether so many columns take more memory than they may, and would take half.
 
         A short history reads few numbers of full columns and all of compressed ones, so that
         these are slower for one user.
         """
         size = items * 2 * self.core_size * np.dtype(np.float32).itemsize
-        return self.core_size >= 2 * COMPONENTS and size > gigabytes * 1e9
+        return self.core_size >= 2 * components and size > gigabytes * 1e9
 
     @property
     def core_size(self) -> int:

@@ -56,7 +56,13 @@ class Config(BaseModel):
         default=4.0,
         ge=0,
         description="memory for the weights of items outside the core; where they would take more, "
-        "512 principal components stand for them",
+        "principal components stand for them",
+    )
+    catalogue_components: int = Field(
+        default=512,
+        ge=1,
+        description="how many of those components: about as many groups of items can be told "
+        "apart; memory and time of a large catalogue grow with it",
     )
     steps: int = Field(default=40, ge=0, description="training steps of the propagation")
     learning_rate: float = Field(default=0.1, gt=0, description="learning rate of Adam")

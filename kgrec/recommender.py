@@ -57,6 +57,7 @@ from kgrec.text import TextEncoder
 from kgrec.text_memory import TextMemory
 from kgrec.workers import Alone, Workers
 
+LEAST_KEPT = 0.9  # share of the squared weights below which ranking was seen to suffer
 TUNING_USERS = 1_024  # that an index is tuned on
 AUDIENCE_BLOCK = 4_096  # users whose histories are written over the core items at once
 
@@ -227,9 +228,12 @@ class Recommender(Ranker):
         row_encoder = RowEncoder.of(channels)
         encode = partial(row_encoder.encode, graph, encode_texts=part_of(graph, vectors))
         others = np.setdiff1d(np.arange(len(graph.items)), fit.core)
-        if head.should_compress(len(others), self.config.catalogue_gigabytes):
-            drawn = np.sort(np.random.default_rng(seed).permutation(others)[:SAMPLE_ITEMS])
-            head = head.compressed(encode(drawn))
+        components = self.config.catalogue_components
+        if head.should_compress(len(others), self.config.catalogue_gigabytes, components):
+            shuffled = np.random.default_rng(seed).permutation(others)
+            drawn = np.sort(shuffled[: max(SAMPLE_ITEMS, 2 * components)])
+            head, kept = head.compressed(encode(drawn), components)
+            _warn_of_loss(kept, components)
         self._state = _State(
             graph,
             Catalogue.stream(head, fit.core, encode, len(graph.items), self._workers),
@@ -930,6 +934,16 @@ def _mixed_scores(
 
 def _best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _warn_of_loss(kept: float, components: int) -> None:
+    if kept < LEAST_KEPT:
+        warnings.warn(
+            f"{components} components keep {kept:.0%} of the weights of this catalogue, whose "
+            "items fall into more groups than that, and lists of new items will be worse for it: "
+            "raise catalogue_components, or catalogue_gigabytes, as far as the memory allows",
+            stacklevel=5,
+        )
 
 
 def _index_of(state: _State, catalogue: Catalogue) -> CatalogueIndex | None:

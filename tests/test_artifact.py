@@ -148,11 +148,8 @@ def test_the_mixing_of_warm_and_cold_items(
     pd.testing.assert_frame_equal(all_lists(loaded), all_lists(other), check_exact=True)
 
 
-def test_a_compressed_catalogue(
-    tiny_encoder: TextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("kgrec.catalogue.COMPONENTS", 8)
-    config = Config(steps=5, catalogue_gigabytes=0)
+def test_a_compressed_catalogue(tiny_encoder: TextEncoder, tmp_path: Path) -> None:
+    config = Config(steps=5, catalogue_gigabytes=0, catalogue_components=8)
     model = Recommender(config, encoder=tiny_encoder).fit(rich_graph())
     assert model._fitted.catalogue.head.compression is not None
     model.save(tmp_path / "small")
@@ -444,3 +441,9 @@ def test_a_disk_that_fills_up_leaves_the_old_model(
         expected = models[0].recommend("person00", 5)
         assert again.recommend("person00", 5).equals(expected)
         assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_too_few_components_are_told_of(tiny_encoder: TextEncoder) -> None:
+    few = Config(steps=2, catalogue_gigabytes=0, catalogue_components=1)
+    with pytest.warns(UserWarning, match=r"1 components keep \d+% .* raise catalogue_components"):
+        Recommender(few, encoder=tiny_encoder).fit(rich_graph())

@@ -113,7 +113,8 @@ def test_prominent_items_gain_and_core_items_stay() -> None:
 
 @pytest.fixture(scope="module")
 def compressed() -> Catalogue:
-    head = Head.of(make_network(), [ROWS[CORE]], TYPICAL).compressed([ROWS])
+    head, kept = Head.of(make_network(), [ROWS[CORE]], TYPICAL).compressed([ROWS], 512)
+    assert kept == pytest.approx(1.0)
     return Catalogue.compute(head, CORE, [ROWS], len(ROWS))
 
 
@@ -139,17 +140,15 @@ def test_columns_over_all_their_components_are_the_same(
     assert compressed.typical_score(OTHER[0]) == pytest.approx(catalogue.typical_score(OTHER[0]))
 
 
-def test_the_strongest_components_are_kept(
-    monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
-) -> None:
-    monkeypatch.setattr("kgrec.catalogue.COMPONENTS", 2)
-    head = catalogue.head.compressed([ROWS])
+def test_the_strongest_components_are_kept(catalogue: Catalogue) -> None:
+    head, kept = catalogue.head.compressed([ROWS], 2)
     own = Catalogue.compute(head, CORE, [ROWS], len(ROWS))
     exact = catalogue.head.columns([ROWS]).weights[:-1]
     left, strengths, _ = np.linalg.svd(exact)
     best = left[:, :2] @ left[:, :2].T @ exact
     np.testing.assert_allclose(columns(own)[:, OTHER], best[:, OTHER], atol=1e-4)
     assert strengths[2] > 0.01 * strengths[0]  # something was lost
+    assert kept == pytest.approx((strengths[:2] ** 2).sum() / (strengths**2).sum(), abs=1e-3)
 
 
 def test_a_compressed_item_that_arrives_is_as_if_it_had_been_there(compressed: Catalogue) -> None:
@@ -165,13 +164,10 @@ def test_a_compressed_item_that_arrives_is_as_if_it_had_been_there(compressed: C
     np.testing.assert_array_equal(compact.base.projection, compressed.base.projection)
 
 
-def test_columns_are_compressed_where_that_saves_memory(
-    monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
-) -> None:
-    assert not catalogue.head.should_compress(10**9, 1.0)  # four numbers are no more than 512
-    monkeypatch.setattr("kgrec.catalogue.COMPONENTS", 2)
-    assert catalogue.head.should_compress(10**9, 1.0)
-    assert not catalogue.head.should_compress(10**7, 1.0)
+def test_columns_are_compressed_where_that_saves_memory(catalogue: Catalogue) -> None:
+    assert not catalogue.head.should_compress(10**9, 1.0, 512)  # four numbers are no more
+    assert catalogue.head.should_compress(10**9, 1.0, 2)
+    assert not catalogue.head.should_compress(10**7, 1.0, 2)
 
 
 def test_computed_some_items_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +189,7 @@ def test_computed_some_items_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("is_compressed", [False, True])
 def test_histories_are_scored_alone_as_in_company(is_compressed: bool) -> None:
     head = Head.of(make_network(), [ROWS[CORE]], TYPICAL)
-    head = head.compressed([ROWS]) if is_compressed else head
+    head = head.compressed([ROWS], 512)[0] if is_compressed else head
     catalogue = Catalogue.compute(head, CORE, [ROWS], len(ROWS))
     used = (np.random.default_rng(0).random((20, 7)) < 0.4).astype(np.float32)
     used[3] = 0

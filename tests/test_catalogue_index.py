@@ -26,9 +26,8 @@ CHANGES: list[Change] = [
 
 
 @pytest.fixture
-def exact(tiny_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch) -> Recommender:
-    monkeypatch.setattr("kgrec.catalogue.COMPONENTS", 8)
-    config = Config(steps=2, core_items=16, catalogue_gigabytes=0)
+def exact(tiny_encoder: TextEncoder) -> Recommender:
+    config = Config(steps=2, core_items=16, catalogue_gigabytes=0, catalogue_components=8)
     return Recommender(config, encoder=tiny_encoder).fit(live_graph(), seed=1)
 
 

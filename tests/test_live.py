@@ -210,12 +210,11 @@ def test_killed_in_the_middle_of_writing() -> None:
 
 
 def test_a_large_catalogue_is_searched_approximately_and_a_small_one_is_not(
-    folder: Path, tmp_path: Path, tiny_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, tiny_encoder: TextEncoder
 ) -> None:
     small = LiveModel(folder, encoder=tiny_encoder, recall=0.9)
     assert small.current()._fitted.index is None
-    monkeypatch.setattr("kgrec.catalogue.COMPONENTS", 8)
-    config = Config(steps=2, core_items=16, catalogue_gigabytes=0)
+    config = Config(steps=2, core_items=16, catalogue_gigabytes=0, catalogue_components=8)
     Recommender(config, encoder=tiny_encoder).fit(live_graph()).save(tmp_path / "large")
     exact, large = (
         LiveModel(tmp_path / "large", encoder=tiny_encoder, recall=recall) for recall in (None, 0.9)
