@@ -27,7 +27,7 @@ def test_sync(
     (folder / "schema.toml").write_text(schema_toml(SCHEMA))
     command = ("sync", str(tmp_path / "shop.kgrec"), str(folder))
     monkeypatch.setattr(
-        "kgrec.recommender.TextEncoder", lambda *_, **__: tiny_encoder
+        "kgrec.config.TextEncoder", lambda *_, **__: tiny_encoder
     )  # the one that the model was fitted with
     assert "nothing differs" in run(*command).output
     write_tables(changed_shop(), folder)
