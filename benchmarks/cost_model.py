@@ -50,6 +50,9 @@ class Sizes:
         return self.items - self.core
 
 
+LARGE_USERS = 50_000_000
+RANKED_USERS = 2_000  # of the last stage of a run
+PRICE = 0.05  # dollars a core and hour, assumed; memory comes with the cores
 LARGE = Sizes(100_000_000, 120_000_000, 10_000_000_000, 1_000_000_000, 16_384)
 
 
@@ -131,6 +134,7 @@ def to_markdown(found: Mapping[str, Run]) -> list[str]:
     """
     small, middle, large = list(found.values())
     sizes = Sizes.of(large)
+    seconds: dict[str, float] = {}
     lines = [
         "\n## The cost model\n",
         f"Predicted for {sizes.items:,} items from the smaller runs, beside what was measured; and "
@@ -141,7 +145,7 @@ def to_markdown(found: Mapping[str, Run]) -> list[str]:
     ]
     for stage, measured in large["stages"].items():
         predicted = predict_seconds(stage, sizes, small, middle)
-        far = predict_seconds(stage, LARGE, small, middle)
+        far = seconds[stage] = predict_seconds(stage, LARGE, middle, large)
         lines.append(
             f"| {stage} | {predicted:,.0f} | {measured['cpu_seconds']:,.0f} | {far:,.0f} |"
         )
@@ -152,4 +156,12 @@ def to_markdown(found: Mapping[str, Run]) -> list[str]:
         *(f"| {part} | {now[part]:,.1f} | {far_off[part]:,.0f} |" for part in now),
         f"| together | {sum(now.values()):,.1f} | {sum(far_off.values()):,.0f} |",
     ]
+    *once, last = seconds.values()
+    model, lists = sum(once) / 3600, last * LARGE_USERS / RANKED_USERS / 3600
+    dollars = f"{PRICE * model:,.0f} and {PRICE * lists:,.0f} dollars"
+    lines.append(
+        f"\nFor {LARGE.items:,} items a model takes {model:,.0f} core-hours, and exact lists for "
+        f"{LARGE_USERS:,} users {lists:,.0f}: {dollars} at {PRICE} a core-hour (assumed). Each "
+        "process that shares a fit holds all of the memory."
+    )
     return lines

@@ -14,7 +14,7 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 DOCUMENTS = tuple(
     Path(__file__).parent.parent / "docs" / name
-    for name in ("benchmarks.md", "rating.md", "benchmarks-trust.md")
+    for name in ("benchmarks.md", "rating.md", "benchmarks-trust.md", "scaling.md")
 )
 
 _MARKED = re.compile(

@@ -56,4 +56,5 @@ def test_memory_grows_with_what_it_is_made_of() -> None:
 def test_the_table_holds_predictions_against_measurements() -> None:
     lines = to_markdown({"a": SMALL, "b": MIDDLE, "c": LARGEST})
     assert "| load | 60 | 60 | 11,000 |" in lines
-    assert lines[-1].startswith("| together |")
+    assert lines[-2].startswith("| together |")
+    assert "for 50,000,000 users 694" in lines[-1]  # 25,000 times 100 seconds
