@@ -456,29 +456,7 @@ class Catalogue:
         return cls(head, base, _Buffer(head.width, 0), 0, slots)
 
     @classmethod
-    def compute(cls, head: Head, core: Positions, rows: Sequence[Matrix], items: int) -> Self:
-        """Compute the columns of all items.
-
-        Parameters
-        ----------
-        head
-            Makes columns.
-        core
-            Position of each core item, [W], -1 for one that the graph has no longer.
-        rows
-            For each channel the rows of all items, [items, D].
-        items
-            How many there are.
-
-        Returns
-        -------
-        Catalogue
-            Items outside the core in the order of their positions.
-        """
-        return cls.stream(head, core, lambda chosen: [matrix[chosen] for matrix in rows], items)
-
-    @classmethod
-    def stream(
+    def compute(
         cls,
         head: Head,
         core: Positions,
@@ -486,7 +464,7 @@ class Catalogue:
         items: int,
         workers: Workers | None = None,
     ) -> Self:
-        """Compute the columns of all items, without the rows of more than some at a time.
+        """Compute the columns of all items, holding the rows of some at a time.
 
         Parameters
         ----------
@@ -504,7 +482,7 @@ class Catalogue:
         Returns
         -------
         Catalogue
-            As :meth:`compute`.
+            Items outside the core in the order of their positions.
         """
         workers = workers or Alone()
         slots = np.full(items, -1)

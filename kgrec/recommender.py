@@ -236,7 +236,7 @@ class Recommender(Ranker):
             _warn_of_loss(kept, components)
         self._state = _State(
             graph,
-            Catalogue.stream(head, fit.core, encode, len(graph.items), self._workers),
+            Catalogue.compute(head, fit.core, encode, len(graph.items), self._workers),
             row_encoder,
             fit.mixing,
             graph.items.ids.take(pa.array(fit.core)),
@@ -357,7 +357,7 @@ class Recommender(Ranker):
     def _catalogue_of(self, graph: KnowledgeGraph, core: NDArray[np.int64]) -> Catalogue:
         state, vectors = self._fitted, self._encode(graph)
         encode = partial(state.row_encoder.encode, graph, encode_texts=part_of(graph, vectors))
-        return Catalogue.stream(state.catalogue.head, core, encode, len(graph.items))
+        return Catalogue.compute(state.catalogue.head, core, encode, len(graph.items))
 
     def add_items(self, items: Iterable[Item] | GraphTables) -> None:
         """Add items, other entities and edges, and rank the new items at once.

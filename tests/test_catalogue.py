@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from kgrec.catalogue import Catalogue, Head
+from kgrec.catalogue import Catalogue, EncodeItems, Head
 from kgrec.model.channels import FeatureChannel
 from kgrec.model.network import Network
 from kgrec.model.prominence import Prominence
@@ -43,9 +43,13 @@ def make_network() -> Network:
     )
 
 
+def rows_of(rows: NDArray[np.float32]) -> EncodeItems:
+    return lambda items: [rows[items]]
+
+
 def apply(network: Network, rows: NDArray[np.float32] = ROWS) -> Catalogue:
     head = Head.of(network, [rows[CORE]], TYPICAL)
-    return Catalogue.compute(head, CORE, [rows], len(rows))
+    return Catalogue.compute(head, CORE, rows_of(rows), len(rows))
 
 
 def columns(catalogue: Catalogue) -> NDArray[np.float32]:
@@ -115,7 +119,7 @@ def test_prominent_items_gain_and_core_items_stay() -> None:
 def compressed() -> Catalogue:
     head, kept = Head.of(make_network(), [ROWS[CORE]], TYPICAL).compressed([ROWS], 512)
     assert kept == pytest.approx(1.0)
-    return Catalogue.compute(head, CORE, [ROWS], len(ROWS))
+    return Catalogue.compute(head, CORE, rows_of(ROWS), len(ROWS))
 
 
 def test_columns_over_all_their_components_are_the_same(
@@ -142,7 +146,7 @@ def test_columns_over_all_their_components_are_the_same(
 
 def test_the_strongest_components_are_kept(catalogue: Catalogue) -> None:
     head, kept = catalogue.head.compressed([ROWS], 2)
-    own = Catalogue.compute(head, CORE, [ROWS], len(ROWS))
+    own = Catalogue.compute(head, CORE, rows_of(ROWS), len(ROWS))
     exact = catalogue.head.columns([ROWS]).weights[:-1]
     left, strengths, _ = np.linalg.svd(exact)
     best = left[:, :2] @ left[:, :2].T @ exact
@@ -152,7 +156,7 @@ def test_the_strongest_components_are_kept(catalogue: Catalogue) -> None:
 
 
 def test_a_compressed_item_that_arrives_is_as_if_it_had_been_there(compressed: Catalogue) -> None:
-    early = Catalogue.compute(compressed.head, CORE, [ROWS[:6]], 6)
+    early = Catalogue.compute(compressed.head, CORE, rows_of(ROWS[:6]), 6)
     moves, core = np.arange(6), np.where(CORE < 6, CORE, -1)
     late = early.moved(moves, core, np.array([6]), [ROWS[6:]], 7)
     assert late.recent == 1
@@ -179,7 +183,7 @@ def test_computed_some_items_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(items.tolist())
         return [ROWS[items]]
 
-    streamed = Catalogue.stream(whole.head, CORE, encode, len(ROWS))
+    streamed = Catalogue.compute(whole.head, CORE, encode, len(ROWS))
     assert asked == [[1, 4], [6]]
     np.testing.assert_array_equal(columns(streamed), columns(whole))
     np.testing.assert_array_equal(streamed.projections(OTHER), whole.projections(OTHER))
@@ -190,7 +194,7 @@ def test_computed_some_items_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_histories_are_scored_alone_as_in_company(is_compressed: bool) -> None:
     head = Head.of(make_network(), [ROWS[CORE]], TYPICAL)
     head = head.compressed([ROWS], 512)[0] if is_compressed else head
-    catalogue = Catalogue.compute(head, CORE, [ROWS], len(ROWS))
+    catalogue = Catalogue.compute(head, CORE, rows_of(ROWS), len(ROWS))
     used = (np.random.default_rng(0).random((20, 7)) < 0.4).astype(np.float32)
     used[3] = 0
     used[4, OTHER] = 0

@@ -104,7 +104,10 @@ def apply(
 ) -> Fitted:
     typical = np.zeros(len(core), np.float32)
     head = Head.of(network, [matrix[core] for matrix in rows], typical)
-    return Fitted(graph, Catalogue.compute(head, core, rows, len(graph.items)), rows)
+    catalogue = Catalogue.compute(
+        head, core, lambda items: [matrix[items] for matrix in rows], len(graph.items)
+    )
+    return Fitted(graph, catalogue, rows)
 
 
 @pytest.fixture(scope="module")
