@@ -685,26 +685,8 @@ class Catalogue:
         result[~inside] = self.buffer.projection[places[~inside] - len(self.base)]
         return result
 
-    def group_scores(self, histories: sparse.csr_array) -> tuple[Vectors, Vectors]:
-        """Score core items and all others apart, in units of the spread of warm scores.
-
-        Parameters
-        ----------
-        histories
-            [B, items]; one with nothing in it gets the scores of the typical history.
-
-        Returns
-        -------
-        core : ndarray of float32
-            [B, core items], in the order of :attr:`core_positions`.
-        content : ndarray of float32
-            [B, other items], in the order of :attr:`content_positions`.
-        """
-        written = self.write(histories)
-        return self.core_scores(histories, written), self.content_scores(histories, written)
-
     def core_scores(self, histories: sparse.csr_array, written: Written) -> Vectors:
-        """Score the core items, in the order of :attr:`core_positions`.
+        """Score the core items, in units of the spread of warm scores.
 
         Parameters
         ----------
@@ -716,7 +698,8 @@ class Catalogue:
         Returns
         -------
         ndarray of float32
-            [B, core items].
+            [B, core items], in the order of :attr:`core_positions`; a history with nothing in it
+            gets the scores of the typical one.
         """
         scores = self.head.core_scores(written)
         nothing = np.flatnonzero(np.diff(histories.indptr) == 0)
@@ -761,10 +744,10 @@ class Catalogue:
 
     def scores(self, histories: sparse.csr_array) -> Vectors:
         """Score every item, [B, items] float32, in units of the spread of warm scores."""
-        core, content = self.group_scores(histories)
+        written = self.write(histories)
         scores = np.empty((histories.shape[0], len(self.slots)), np.float32)
-        scores[:, self.core_positions] = core
-        scores[:, self.content_positions] = content
+        scores[:, self.core_positions] = self.core_scores(histories, written)
+        scores[:, self.content_positions] = self.content_scores(histories, written)
         return scores
 
     def similarity(self, items: Positions) -> Vectors:

@@ -40,7 +40,10 @@ from kgrec.commands.options import (
     Schema,
     Source,
     Username,
+    check_device,
     find_schema,
+    load_settings,
+    read_graph,
     source_options,
 )
 from kgrec.commands.recommend_all import recommend_all
@@ -48,7 +51,7 @@ from kgrec.commands.schema import schema_app
 from kgrec.commands.sync import sync
 from kgrec.commands.tune import tune
 from kgrec.commands.write_back import write_back
-from kgrec.errors import ConfigError, KgrecError, SourceError
+from kgrec.errors import ConfigError, KgrecError
 from kgrec.service.command import serve
 from kgrec.terminal import (
     announce,
@@ -63,7 +66,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kgrec.check import Problem
-    from kgrec.config import Config
     from kgrec.evaluation import EvaluationReport
     from kgrec.graph import KnowledgeGraph
     from kgrec.lineup import Maker, Measured
@@ -253,11 +255,9 @@ def train(
     """
     if output.exists() and not force:
         raise ConfigError(f"{output} exists: name another folder, or replace it with --force")
-    settings = _load_settings(config)
-    _check_device(device)
-    graph = _read_graph(
-        source, schema, Login(username, password, database), interactions, parameter
-    )
+    settings = load_settings(config)
+    check_device(device)
+    graph = read_graph(source, schema, Login(username, password, database), interactions, parameter)
     start = time.perf_counter()
     if ray is not None:
         from kgrec.on_ray import RayCluster
@@ -392,14 +392,12 @@ def evaluate(
     from kgrec.evaluation import read_pairs
     from kgrec.lineup import encode_texts, ranker_makers
 
-    settings = _load_settings(config)
-    _check_device(device)
+    settings = load_settings(config)
+    check_device(device)
     encoder = settings.make_encoder(device)
     makers = _choose_models(_split_ids(model), ranker_makers(encoder, settings, device))
     pairs = read_pairs(test)
-    graph = _read_graph(
-        source, schema, Login(username, password, database), interactions, parameter
-    )
+    graph = read_graph(source, schema, Login(username, password, database), interactions, parameter)
     _check_pairs(graph, pairs, test)
     announce("encoding texts")
     encode_texts(graph, encoder, makers)
@@ -444,45 +442,6 @@ def _shape_problems(source: str, shapes: Path, schema: GraphSchema) -> tuple[Pro
         )
         for found in find_violations(source, shapes, schema.rdf)
     )
-
-
-def _read_graph(
-    source: str,
-    schema: str | None,
-    login: Login,
-    interactions: Path | None,
-    parameters: list[str] | None,
-) -> KnowledgeGraph:
-    from kgrec.sources import open_graph
-
-    declared = find_schema(source, schema)
-    announce(f"reading {source}")
-    options = source_options(source, login, interactions=interactions, parameters=parameters)
-    graph = open_graph(source, declared, **options)
-    if not len(graph.interactions):
-        raise SourceError(
-            f"{source} has no interactions to learn from: look at what fills them, and at the "
-            "report of `kgrec check`"
-        )
-    return graph
-
-
-def _load_settings(path: Path | None) -> Config:
-    from kgrec.config import Config, load_config
-
-    return Config() if path is None else load_config(path)
-
-
-def _check_device(device: str | None) -> None:
-    if device is None:
-        return
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for CUDA
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"the device '{device}' is not to be had: {reason}") from error
 
 
 def _load_model(folder: Path) -> Recommender:

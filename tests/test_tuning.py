@@ -85,3 +85,6 @@ def test_the_command(graph: KnowledgeGraph, tmp_path: Path) -> None:
     assert told["config"] == load_config(best).model_dump(exclude_defaults=True)
     assert [row["ranker"] for row in told["gain"]] == ["start", "tuned"]
     assert run(*command, "-o", str(tmp_path / "no" / "best.toml")).exit_code == 2
+    elsewhere = run(*command, "-o", str(best), "--device", "nowhere")
+    assert elsewhere.exit_code == 2
+    assert "'nowhere' is not to be had" in elsewhere.output

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgrec.errors import ConfigError
+from kgrec.errors import ConfigError, SourceError
+from kgrec.terminal import announce
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kgrec.config import Config
+    from kgrec.graph import KnowledgeGraph
     from kgrec.schema import GraphSchema
     from kgrec.sources.opening import SourceOptions
 
@@ -185,6 +188,80 @@ def source_options(
         options["auth"] = neo4j.bearer_auth(token) if token and not pair else pair
         options["database"] = login.database
     return options
+
+
+def read_graph(
+    source: str,
+    schema: str | None,
+    login: Login,
+    interactions: Path | None,
+    parameters: Sequence[str] | None,
+) -> KnowledgeGraph:
+    """Read a graph that there is something to learn from.
+
+    Parameters
+    ----------
+    source, schema
+        As in :func:`find_schema`.
+    login, interactions, parameters
+        As in :func:`source_options`.
+
+    Returns
+    -------
+    KnowledgeGraph
+        With interactions.
+
+    Raises
+    ------
+    SourceError
+        If it has none, or can't be read.
+    ConfigError
+        As :func:`find_schema` and :func:`source_options`.
+    """
+    from kgrec.sources import open_graph
+
+    declared = find_schema(source, schema)
+    announce(f"reading {source}")
+    options = source_options(source, login, interactions=interactions, parameters=parameters)
+    graph = open_graph(source, declared, **options)
+    if not len(graph.interactions):
+        raise SourceError(
+            f"{source} has no interactions to learn from: look at what fills them, and at the "
+            "report of `kgrec check`"
+        )
+    return graph
+
+
+def load_settings(path: Path | None) -> Config:
+    """Load the settings of a file, or take the defaults where there is none.
+
+    Raises
+    ------
+    ConfigError
+        If the file is wrong.
+    """
+    from kgrec.config import Config, load_config
+
+    return Config() if path is None else load_config(path)
+
+
+def check_device(device: str | None) -> None:
+    """Refuse a device that is not to be had.
+
+    Raises
+    ------
+    ConfigError
+        With torch's reason.
+    """
+    if device is None:
+        return
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for CUDA
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"the device '{device}' is not to be had: {reason}") from error
 
 
 def _pair(

@@ -19,8 +19,9 @@ from kgrec.commands.options import (
     Schema,
     Source,
     Username,
-    find_schema,
-    source_options,
+    check_device,
+    load_settings,
+    read_graph,
 )
 from kgrec.errors import ConfigError
 from kgrec.terminal import announce, frame_records, frame_table, make_console, print_json
@@ -52,18 +53,14 @@ def tune(
 
     The defaults adapt to the data by themselves: look at the gain before you use what was found.
     """
-    from kgrec.config import Config, load_config
-    from kgrec.sources import open_graph
     from kgrec.tuning import LENGTH, tune, write_config
 
     if not output.parent.is_dir():
         raise ConfigError(f"{output.parent} is no folder: make it, or name another file")
-    declared = find_schema(source, schema)
+    settings = load_settings(config)
+    check_device(device)
     login = Login(username, password, database)
-    options = source_options(source, login, interactions=interactions, parameters=parameter)
-    announce(f"reading {source}")
-    graph = open_graph(source, declared, **options)
-    settings = Config() if config is None else load_config(config)
+    graph = read_graph(source, schema, login, interactions, parameter)
     announce(f"trying {trials} settings on {graph}")
     found = tune(
         graph,
